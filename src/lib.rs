@@ -1,8 +1,11 @@
-//! smh-mirror
+//! smh-mirror keeps local folders mirrored, one way, in a Tencent Cloud SMH media library.
+
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod digest;
 pub mod emulator;
+pub mod failure;
 pub mod journal;
 pub mod mirror;
 pub mod service;

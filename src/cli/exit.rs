@@ -1,0 +1,70 @@
+//! Exit codes (a contract) and the last words of a command that failed.
+
+use std::process::ExitCode;
+
+/// How a command ended. The numbers are a contract: scripts depend on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done and current.
+    Done = 0,
+    /// Something unexpected.
+    Unexpected = 1,
+    /// The arguments make no sense.
+    Usage = 2,
+    /// Finished, but some entries failed or are blocked.
+    Incomplete = 3,
+    /// Not current (`health`, `status --exit-code`).
+    NotCurrent = 4,
+    /// Held: a person has to decide.
+    Held = 5,
+    /// Another instance holds the state.
+    Busy = 11,
+    /// The service refused the credentials.
+    Refused = 12,
+    /// The service cannot be reached.
+    Unreachable = 69,
+    /// A local permission is missing.
+    Permission = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A command that could not do its work: the exit code, and the chain of causes to print.
+#[derive(Debug)]
+pub struct Failure {
+    /// The code to leave with.
+    pub exit: Exit,
+    /// What happened, to what, and what to do next.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// A failure with its exit code.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Failure {
+        Failure { exit, error: error.into() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure { exit: Exit::Unexpected, error }
+    }
+}
+
+/// Prints what failed to stderr and gives the exit code.
+#[expect(clippy::print_stderr, reason = "the last words of the program")]
+pub(super) fn report(done: Result<Exit, Failure>) -> ExitCode {
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
