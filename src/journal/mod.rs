@@ -1,1 +1,29 @@
-//! journal
+//! SQLite: schema, migrations, the one writer, read-only queries (deterministic).
+//!
+//! All SQL of the program is in this room. The journal keeps observations; work is derived from them.
+
+mod dirs;
+mod error;
+mod files;
+mod lock;
+mod migrate;
+mod mirrors;
+mod notes;
+mod open;
+mod query;
+mod rows;
+mod uploads;
+mod write;
+
+pub use error::JournalError;
+pub use lock::{Holder, LockError, StateLock};
+pub use migrate::newest;
+pub use open::{JOURNAL_FILE, Journal, SetAside};
+pub use query::{
+    Counts, EntryState, FileStatus, MirrorStatus, PendingFile, Reader, SkippedPath, TroublePath,
+};
+pub use rows::{
+    ConditionKind, ConditionRow, ConfirmedRow, DirId, DirRow, DueFile, EntryId, FileRow, MirrorId,
+    MirrorRow, NEVER_MS, RootIdentity, SkipReason, SkippedRow, TroubleRow, UploadRow, UploadStage,
+};
+pub use write::{Activity, Turn};

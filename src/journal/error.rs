@@ -1,0 +1,58 @@
+//! What can go wrong with the journal (pure). Busy, full and damaged are three answers, not one.
+
+use std::path::PathBuf;
+
+/// A failure of the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Written by a newer program.
+    #[error(
+        "the journal has schema version {found} and this program knows versions up to {known}; \
+         install the newer smh-mirror again"
+    )]
+    Newer {
+        /// The version of the file.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// There is none yet.
+    #[error("there is no journal at {}; has `smh-mirror run` or `sync` been started yet?", .0.display())]
+    Missing(PathBuf),
+    /// The state folder cannot be used.
+    #[error("cannot use the state folder {}: {source}", path.display())]
+    State {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The content makes no sense: bits flipped, or not a database.
+    #[error("the journal is damaged: {0}")]
+    Damaged(String),
+    /// Another process holds it for too long.
+    #[error("the journal is locked by another process")]
+    Busy,
+    /// No space, or the disk refuses to write.
+    #[error("the journal cannot be written: {0}")]
+    Disk(String),
+    /// Anything else that SQLite says.
+    #[error("the journal failed: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> JournalError {
+        use rusqlite::ErrorCode as Code;
+        match error.sqlite_error_code() {
+            Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
+                JournalError::Damaged(error.to_string())
+            }
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => JournalError::Busy,
+            Some(
+                Code::DiskFull | Code::SystemIoFailure | Code::ReadOnly | Code::CannotOpen,
+            ) => JournalError::Disk(error.to_string()),
+            _ => JournalError::Sqlite(error),
+        }
+    }
+}

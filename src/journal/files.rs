@@ -1,0 +1,237 @@
+//! Rows of `file`: what was seen, what was confirmed, and when to act.
+
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::dirs::to_sql_limit;
+use super::rows::{ConfirmedRow, DirId, DueFile, EntryId, FileRow, MirrorId, NEVER_MS};
+use super::{JournalError, Turn};
+use crate::digest::Hash;
+use crate::fingerprint::Fingerprint;
+use crate::relpath::RelPath;
+
+/// The columns of [`file_row`], in its order.
+pub(super) const COLUMNS: &str = "f.dir_id, f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode, \
+     f.confirmed_size, f.confirmed_mtime_ns, f.confirmed_ctime_ns, f.confirmed_inode, f.full_hash, f.crc64, \
+     f.confirmed_at_ms, f.changed_at_ms, f.next_at_ms, f.gone_at_ms";
+const COLUMN_COUNT: usize = 16;
+
+impl Turn<'_> {
+    /// One file.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn file(&self, id: &EntryId) -> Result<Option<FileRow>, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM file f WHERE f.dir_id = ?1 AND f.name = ?2"
+            ))?
+            .query_row(params![id.dir.0, id.name], file_row)
+            .optional()?)
+    }
+
+    /// Files in `dir` whose names lie after `after` and up to `upto`, in order.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn files_between(
+        &self,
+        dir: DirId,
+        after: Option<&[u8]>,
+        upto: Option<&[u8]>,
+    ) -> Result<Vec<FileRow>, JournalError> {
+        // No name is empty, so "after the empty name" is "from the first".
+        let after = after.unwrap_or_default();
+        let rows = match upto {
+            Some(upto) => self
+                .tx
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM file f WHERE f.dir_id = ?1 AND f.name > ?2 AND f.name <= ?3 ORDER BY f.name"
+                ))?
+                .query_map(params![dir.0, after, upto], file_row)?
+                .collect::<Result<_, _>>()?,
+            None => self
+                .tx
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM file f WHERE f.dir_id = ?1 AND f.name > ?2 ORDER BY f.name"
+                ))?
+                .query_map(params![dir.0, after], file_row)?
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(rows)
+    }
+
+    /// Writes a row as it is, new or not.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn put_file(&self, file: &FileRow) -> Result<(), JournalError> {
+        debug_assert!(!file.id.name.is_empty(), "an empty name is a directory");
+        let confirmed = file.confirmed;
+        let print = confirmed.map(|c| c.fingerprint);
+        self.tx
+            .prepare_cached(
+                "INSERT INTO file (dir_id, name, size, mtime_ns, ctime_ns, inode, confirmed_size, confirmed_mtime_ns,
+                     confirmed_ctime_ns, confirmed_inode, full_hash, crc64, confirmed_at_ms, changed_at_ms, next_at_ms,
+                     gone_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                 ON CONFLICT (dir_id, name) DO UPDATE SET
+                     size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
+                     inode = excluded.inode, confirmed_size = excluded.confirmed_size,
+                     confirmed_mtime_ns = excluded.confirmed_mtime_ns,
+                     confirmed_ctime_ns = excluded.confirmed_ctime_ns,
+                     confirmed_inode = excluded.confirmed_inode, full_hash = excluded.full_hash,
+                     crc64 = excluded.crc64, confirmed_at_ms = excluded.confirmed_at_ms,
+                     changed_at_ms = excluded.changed_at_ms, next_at_ms = excluded.next_at_ms,
+                     gone_at_ms = excluded.gone_at_ms",
+            )?
+            .execute(params![
+                file.id.dir.0,
+                file.id.name,
+                file.seen.size.cast_signed(),
+                file.seen.mtime_ns,
+                file.seen.ctime_ns,
+                file.seen.inode.cast_signed(),
+                print.map(|p| p.size.cast_signed()),
+                print.map(|p| p.mtime_ns),
+                print.map(|p| p.ctime_ns),
+                print.map(|p| p.inode.cast_signed()),
+                confirmed.map(|c| c.full_hash.as_bytes().to_vec()),
+                confirmed.map(|c| c.crc64.cast_signed()),
+                confirmed.map(|c| c.at_ms),
+                file.changed_at_ms,
+                file.next_at_ms,
+                file.gone_at_ms,
+            ])?;
+        Ok(())
+    }
+
+    /// Forgets a file.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn remove_file(&self, id: &EntryId) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached("DELETE FROM file WHERE dir_id = ?1 AND name = ?2")?
+            .execute(params![id.dir.0, id.name])?;
+        Ok(())
+    }
+
+    /// Files that are due, the longest waiting first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn due_files(&self, now_ms: i64, limit: usize) -> Result<Vec<DueFile>, JournalError> {
+        let mut statement = self.tx.prepare_cached(&format!(
+            "SELECT {COLUMNS}, d.mirror_id, d.path, d.created_at_ms IS NOT NULL, d.next_at_ms IS ?3
+               FROM file f JOIN dir d ON d.id = f.dir_id
+              WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms <= ?1 ORDER BY f.next_at_ms LIMIT ?2"
+        ))?;
+        let rows =
+            statement.query_map(params![now_ms, to_sql_limit(limit), NEVER_MS], |row| {
+                Ok(DueFile {
+                    file: file_row(row)?,
+                    mirror: MirrorId(row.get(COLUMN_COUNT)?),
+                    dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT + 1)?),
+                    dir_created: row.get(COLUMN_COUNT + 2)?,
+                    dir_blocked: row.get(COLUMN_COUNT + 3)?,
+                })
+            })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// When the next file is due after `now_ms`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn next_file_due(&self, now_ms: i64) -> Result<Option<i64>, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT min(next_at_ms) FROM file WHERE next_at_ms > ?1 AND next_at_ms < ?2",
+            )?
+            .query_row([now_ms, NEVER_MS], |row| row.get(0))?)
+    }
+
+    /// Work that is neither done, nor blocked, nor tried `attempts` times in a row: what a pass still waits for.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn has_hopeful_work(&self, attempts: u32) -> Result<bool, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT EXISTS (
+                    SELECT 1 FROM file f LEFT JOIN trouble t ON t.dir_id = f.dir_id AND t.name = f.name
+                     WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1)
+                 OR EXISTS (
+                    SELECT 1 FROM dir d LEFT JOIN trouble t ON t.dir_id = d.id AND t.name = x''
+                     WHERE d.next_at_ms IS NOT NULL AND d.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1)",
+            )?
+            .query_row(params![attempts, NEVER_MS], |row| row.get(0))?)
+    }
+
+    /// Everything that waits for a retry, blocked entries too if `blocked`, is due now and counts anew.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retry_all(&self, now_ms: i64, blocked: bool) -> Result<(), JournalError> {
+        let upto = if blocked { NEVER_MS } else { NEVER_MS - 1 };
+        for (table, key) in
+            [("file", "t.dir_id = file.dir_id AND t.name = file.name"), ("dir", "t.dir_id = dir.id AND t.name = x''")]
+        {
+            self.tx.execute(
+                &format!(
+                    "UPDATE {table} SET next_at_ms = ?1 WHERE next_at_ms > ?1 AND next_at_ms <= ?2
+                        AND EXISTS (SELECT 1 FROM trouble t WHERE {key})"
+                ),
+                [now_ms, upto],
+            )?;
+        }
+        self.tx.execute(
+            "UPDATE trouble SET attempts = 0, blocked = 0 WHERE blocked = 0 OR ?1",
+            [blocked],
+        )?;
+        Ok(())
+    }
+}
+
+/// Reads a row of [`COLUMNS`].
+pub(super) fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
+    let confirmed_at_ms: Option<i64> = row.get(12)?;
+    let confirmed = match confirmed_at_ms {
+        None => None,
+        Some(at_ms) => Some(ConfirmedRow {
+            fingerprint: Fingerprint {
+                size: row.get::<_, i64>(6)?.cast_unsigned(),
+                mtime_ns: row.get(7)?,
+                ctime_ns: row.get(8)?,
+                inode: row.get::<_, i64>(9)?.cast_unsigned(),
+            },
+            full_hash: hash(row, 10)?,
+            crc64: row.get::<_, i64>(11)?.cast_unsigned(),
+            at_ms,
+        }),
+    };
+    Ok(FileRow {
+        id: EntryId { dir: DirId(row.get(0)?), name: row.get(1)? },
+        seen: Fingerprint {
+            size: row.get::<_, i64>(2)?.cast_unsigned(),
+            mtime_ns: row.get(3)?,
+            ctime_ns: row.get(4)?,
+            inode: row.get::<_, i64>(5)?.cast_unsigned(),
+        },
+        confirmed,
+        changed_at_ms: row.get(13)?,
+        next_at_ms: row.get(14)?,
+        gone_at_ms: row.get(15)?,
+    })
+}
+
+/// Reads a hash of 32 bytes; the schema does not let another length in.
+pub(super) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
+    Ok(Hash::from_bytes(row.get::<_, [u8; 32]>(column).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
+    })?))
+}

@@ -1,0 +1,118 @@
+//! One daemon a state folder (shell): `flock`, and who holds it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+const LOCK_FILE: &str = "lock";
+/// A reader of `status` holds the lock for an instant to see whether it is free: try this often.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(25);
+/// The holder's note is a line; a larger file is not ours.
+const NOTE_MAX: u64 = 4096;
+
+/// Who holds the state folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Process id.
+    pub pid: u32,
+    /// Version of the program.
+    pub version: String,
+    /// Start of the process, milliseconds since the Unix epoch.
+    pub since_ms: i64,
+}
+
+/// The state folder cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another instance works on it.
+    #[error("{} is in use by another smh-mirror{}", path.display(), holder.as_ref().map(|h| format!(" (pid {})", h.pid)).unwrap_or_default())]
+    Held {
+        /// The state folder.
+        path: PathBuf,
+        /// Who, if it could be read.
+        holder: Option<Holder>,
+    },
+    /// The lock file cannot be made or read.
+    #[error("cannot lock the state folder {}: {source}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The state folder, taken until this is dropped. The kernel frees it when the process dies.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+impl StateLock {
+    /// Takes the state folder and notes who holds it.
+    ///
+    /// # Errors
+    /// Another instance has it, or the lock file cannot be used.
+    pub fn take(state_dir: &Path, holder: &Holder) -> Result<StateLock, LockError> {
+        let path = state_dir.join(LOCK_FILE);
+        let io = |source| LockError::Io { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        let mut tries = 0;
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(io(error.into()));
+            }
+            tries += 1;
+            if tries == TRIES {
+                return Err(LockError::Held {
+                    path: state_dir.to_path_buf(),
+                    holder: read_note(&mut file),
+                });
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let note = serde_json::to_vec(holder).map_err(|error| io(error.into()))?;
+        file.set_len(0).map_err(io)?;
+        file.rewind().map_err(io)?;
+        file.write_all(&note).map_err(io)?;
+        Ok(StateLock { _file: file })
+    }
+
+    /// Who holds the state folder now; `None`: nobody does.
+    ///
+    /// # Errors
+    /// The lock file exists and cannot be used.
+    pub fn holder(state_dir: &Path) -> Result<Option<Option<Holder>>, LockError> {
+        let path = state_dir.join(LOCK_FILE);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LockError::Io { path, source }),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(read_note(&mut file))),
+            Err(error) => Err(LockError::Io { path, source: error.into() }),
+        }
+    }
+}
+
+fn read_note(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(NOTE_MAX).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}

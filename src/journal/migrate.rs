@@ -1,0 +1,62 @@
+//! From any older schema to the present one: forward only, one transaction a step.
+
+use rusqlite::Connection;
+
+use super::JournalError;
+
+/// Append only. The index of a step plus one is the `user_version` that it leads to.
+const STEPS: &[&str] = &[include_str!("schema.sql")];
+
+/// The version that this program reads and writes.
+#[must_use]
+pub fn newest() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+/// Brings the schema to the newest version.
+///
+/// # Errors
+/// A journal written by a newer program, or what SQLite says.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), JournalError> {
+    let found = version(connection)?;
+    if found > newest() {
+        return Err(JournalError::Newer { found, known: newest() });
+    }
+    for (index, step) in STEPS.iter().enumerate() {
+        let leads_to = i64::try_from(index + 1).unwrap_or(i64::MAX);
+        if leads_to <= found {
+            continue;
+        }
+        let step_tx =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        step_tx.execute_batch(step)?;
+        step_tx.pragma_update(None, "user_version", leads_to)?;
+        step_tx.commit()?;
+    }
+    Ok(())
+}
+
+/// The version that the file has.
+pub(super) fn version(connection: &Connection) -> Result<i64, JournalError> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_journal_has_the_newest_version_and_a_second_run_changes_nothing() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        migrate(&mut connection).expect("first");
+        assert_eq!(version(&connection).expect("version"), newest());
+        migrate(&mut connection).expect("second");
+    }
+
+    #[test]
+    fn a_newer_journal_is_refused_and_left_alone() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        connection.pragma_update(None, "user_version", newest() + 1).expect("pragma");
+        assert!(matches!(migrate(&mut connection), Err(JournalError::Newer { .. })));
+    }
+}

@@ -1,0 +1,211 @@
+//! Opening the journal: the one writer, or a reader that cannot write (shell).
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{JournalError, migrate};
+
+/// Name of the journal in the state folder.
+pub const JOURNAL_FILE: &str = "journal.db";
+/// A reader in the middle of a query may hold the file for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Statements kept prepared: more than the writer has.
+const STATEMENTS: usize = 64;
+/// 16 MiB of pages, in the negative KiB of SQLite: enough that a scan in order never thrashes.
+const CACHE_KIB: i64 = -16 * 1024;
+
+/// The writing connection. There is one in the process and the engine owns it.
+#[derive(Debug)]
+pub struct Journal {
+    pub(super) connection: Connection,
+}
+
+/// A damaged journal was put aside under this name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Where it is now.
+    pub path: PathBuf,
+    /// What was wrong with it.
+    pub reason: String,
+}
+
+impl Journal {
+    /// Opens or makes the journal in `state_dir`, which is made too (mode 0700). A damaged one is set
+    /// aside with `stamp` in its name, and an empty one takes its place: the next scan fills it.
+    ///
+    /// # Errors
+    /// The folder cannot be written, the journal belongs to a newer program, or it is locked.
+    pub fn open(state_dir: &Path, stamp: &str) -> Result<(Journal, Option<SetAside>), JournalError> {
+        let path = prepare(state_dir)?;
+        match Journal::open_file(&path) {
+            Err(JournalError::Damaged(reason)) => {
+                let aside = set_aside(&path, stamp)?;
+                let journal = Journal::open_file(&path)?;
+                Ok((journal, Some(SetAside { path: aside, reason })))
+            }
+            other => other.map(|journal| (journal, None)),
+        }
+    }
+
+    /// A journal that lives in memory, empty.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn in_memory() -> Result<Journal, JournalError> {
+        let mut connection = Connection::open_in_memory()?;
+        settings(&connection)?;
+        migrate::migrate(&mut connection)?;
+        Ok(Journal { connection })
+    }
+
+    /// A copy in memory of the journal in `state_dir` (an empty one when there is none), to try things on.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn scratch_copy(state_dir: &Path) -> Result<Journal, JournalError> {
+        let path = state_dir.join(JOURNAL_FILE);
+        if !path.exists() {
+            return Journal::in_memory();
+        }
+        let source = open_reading(&path)?;
+        let mut connection = Connection::open_in_memory()?;
+        {
+            let backup = rusqlite::backup::Backup::new(&source, &mut connection)?;
+            backup.run_to_completion(1024, Duration::ZERO, None)?;
+        }
+        settings(&connection)?;
+        migrate::migrate(&mut connection)?;
+        Ok(Journal { connection })
+    }
+
+    fn open_file(path: &Path) -> Result<Journal, JournalError> {
+        let mut connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            return Err(JournalError::Disk(format!(
+                "{} cannot use a write-ahead log (mode {mode}); is the state folder on a network filesystem?",
+                path.display()
+            )));
+        }
+        settings(&connection)?;
+        migrate::migrate(&mut connection)?;
+        shape_is_whole(&connection)?;
+        Ok(Journal { connection })
+    }
+
+    /// Folds the write-ahead log back into the file, at the end of a run.
+    ///
+    /// # Errors
+    /// What SQLite says; nothing is lost, the next start does it.
+    pub fn checkpoint(&self) -> Result<(), JournalError> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+fn settings(connection: &Connection) -> Result<(), JournalError> {
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+/// Reads the page that every table starts with, so that a damaged file shows itself now.
+fn shape_is_whole(connection: &Connection) -> Result<(), JournalError> {
+    for table in ["mirror", "dir", "file", "upload", "trouble", "skipped", "condition", "activity"] {
+        connection
+            .query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(()))
+            .or_else(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => Ok(()),
+                rusqlite::Error::SqliteFailure(failure, message)
+                    if failure.code == rusqlite::ErrorCode::Unknown =>
+                {
+                    Err(JournalError::Damaged(message.unwrap_or_else(|| format!("no table {table}"))))
+                }
+                other => Err(other.into()),
+            })?;
+    }
+    Ok(())
+}
+
+/// Opens the file so that a wrong write fails at once.
+pub(super) fn open_reading(path: &Path) -> Result<Connection, JournalError> {
+    if !path.exists() {
+        return Err(JournalError::Missing(path.to_path_buf()));
+    }
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .or_else(|_| {
+        // Without the right to write, a reader can still look when no log is waiting.
+        Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+    })?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let found = migrate::version(&connection)?;
+    if found > migrate::newest() {
+        return Err(JournalError::Newer { found, known: migrate::newest() });
+    }
+    if found == 0 {
+        return Err(JournalError::Missing(path.to_path_buf()));
+    }
+    Ok(connection)
+}
+
+/// Makes the folder if it is not there and keeps others out of it.
+fn prepare(state_dir: &Path) -> Result<PathBuf, JournalError> {
+    let state = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| JournalError::State { path, source }
+    };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(state(state_dir))?;
+    let path = state_dir.join(JOURNAL_FILE);
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(state(&path))?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(state(&path))?;
+    Ok(path)
+}
+
+/// Renames the journal and its log, so that a person can look at them later.
+fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf, JournalError> {
+    let named = |suffix: &str, stamp: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        name.push(stamp);
+        PathBuf::from(name)
+    };
+    let aside = named(".damaged-", stamp);
+    for suffix in ["-wal", "-shm"] {
+        let from = named(suffix, "");
+        if from.exists() {
+            let mut to = aside.as_os_str().to_owned();
+            to.push(suffix);
+            fs::rename(&from, &to)
+                .map_err(|source| JournalError::State { path: from.clone(), source })?;
+        }
+    }
+    fs::rename(path, &aside)
+        .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?;
+    Ok(aside)
+}

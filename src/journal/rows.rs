@@ -1,0 +1,307 @@
+//! What the rows of the journal mean (pure).
+
+use std::str::FromStr;
+
+use crate::digest::Hash;
+use crate::failure::Class;
+use crate::fingerprint::Fingerprint;
+use crate::relpath::RelPath;
+
+/// "Never" as a time: the entry waits for a change, not for the clock.
+pub const NEVER_MS: i64 = i64::MAX;
+
+/// A mirror in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MirrorId(pub i64);
+
+/// A directory in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DirId(pub i64);
+
+/// A file, or with an empty name the directory itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// The directory that holds it.
+    pub dir: DirId,
+    /// Its name there.
+    pub name: Vec<u8>,
+}
+
+/// What is known of one mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorRow {
+    /// Its number.
+    pub id: MirrorId,
+    /// Its name in the configuration.
+    pub name: String,
+    /// Inode and filesystem of the root; `None` before the first scan.
+    pub root: Option<RootIdentity>,
+    /// End of the last complete scan.
+    pub scanned_at_ms: Option<i64>,
+    /// Something was missed and a scan must heal it.
+    pub dirty: bool,
+}
+
+/// Tells one root from another that was mounted or moved into its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootIdentity {
+    /// Inode of the root directory.
+    pub inode: u64,
+    /// Identifier of its filesystem, stable across reboots where the filesystem has one.
+    pub fsid: u64,
+}
+
+/// A directory below a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirRow {
+    /// Its number.
+    pub id: DirId,
+    /// The mirror it belongs to.
+    pub mirror: MirrorId,
+    /// `None` for the root.
+    pub parent: Option<DirId>,
+    /// Where it is.
+    pub path: RelPath,
+    /// When the service acknowledged it.
+    pub created_at_ms: Option<i64>,
+    /// When to create it; `None`: nothing to do.
+    pub next_at_ms: Option<i64>,
+    /// Since when it is absent on disk.
+    pub gone_at_ms: Option<i64>,
+}
+
+/// What the service acknowledged of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfirmedRow {
+    /// The state of the file that was sent.
+    pub fingerprint: Fingerprint,
+    /// Its chained SHA-256.
+    pub full_hash: Hash,
+    /// Its CRC-64/XZ.
+    pub crc64: u64,
+    /// When the service said so.
+    pub at_ms: i64,
+}
+
+/// A file below a root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRow {
+    /// Which one.
+    pub id: EntryId,
+    /// What was last seen on disk.
+    pub seen: Fingerprint,
+    /// What the service has; `None`: nothing yet.
+    pub confirmed: Option<ConfirmedRow>,
+    /// Since when it is not mirrored; `None`: it is.
+    pub changed_at_ms: Option<i64>,
+    /// When to act; `None`: nothing to do; [`NEVER_MS`]: blocked.
+    pub next_at_ms: Option<i64>,
+    /// Since when it is absent on disk.
+    pub gone_at_ms: Option<i64>,
+}
+
+impl FileRow {
+    /// Whether the service acknowledged exactly what is on disk.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.gone_at_ms.is_none() && self.confirmed.is_some_and(|c| c.fingerprint == self.seen)
+    }
+}
+
+/// A file that is due, with what an upload of it must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueFile {
+    /// The file.
+    pub file: FileRow,
+    /// The mirror it belongs to.
+    pub mirror: MirrorId,
+    /// The path of its directory.
+    pub dir_path: RelPath,
+    /// Whether the directory is known to exist on the remote.
+    pub dir_created: bool,
+    /// The directory itself is blocked: nothing in it can be sent.
+    pub dir_blocked: bool,
+}
+
+/// How far an upload got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadStage {
+    /// The service handed out a confirm key; bytes may have left.
+    Started,
+    /// Every byte of one whole state of the file arrived on COS.
+    Posted {
+        /// Chained SHA-256 of what was sent.
+        full_hash: Hash,
+        /// CRC-64/XZ of what was sent.
+        crc64: u64,
+    },
+}
+
+/// A started upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadRow {
+    /// The file.
+    pub id: EntryId,
+    /// Names the upload on the service until it is confirmed, cancelled or expires.
+    pub confirm_key: String,
+    /// How far it got.
+    pub stage: UploadStage,
+    /// When it was started.
+    pub started_at_ms: i64,
+    /// When its form expires, as the service says.
+    pub expires_at_ms: Option<i64>,
+    /// The state of the file that is sent.
+    pub fingerprint: Fingerprint,
+}
+
+/// What went wrong with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TroubleRow {
+    /// The entry; an empty name is the directory itself.
+    pub id: EntryId,
+    /// What it means.
+    pub class: Class,
+    /// The code of the service, if it gave one.
+    pub code: Option<String>,
+    /// What happened, for people.
+    pub message: String,
+    /// The request at the service.
+    pub request_id: Option<String>,
+    /// How often in a row.
+    pub attempts: u32,
+    /// Not tried again until something changes.
+    pub blocked: bool,
+    /// The first time in a row.
+    pub first_at_ms: i64,
+    /// The last time.
+    pub last_at_ms: i64,
+}
+
+/// Why an entry on disk is not mirrored, on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SkipReason {
+    /// A rule of the configuration or of a `.smh-mirrorignore` file.
+    Excluded,
+    /// The name of a file that an editor or a copy program is still writing.
+    Temporary,
+    /// A symbolic link.
+    Symlink,
+    /// A socket, FIFO or device.
+    Special,
+    /// A name that the service cannot take.
+    Name,
+    /// Another filesystem is mounted here.
+    OtherFilesystem,
+}
+
+impl SkipReason {
+    const ALL: [SkipReason; 6] = [
+        SkipReason::Excluded,
+        SkipReason::Temporary,
+        SkipReason::Symlink,
+        SkipReason::Special,
+        SkipReason::Name,
+        SkipReason::OtherFilesystem,
+    ];
+
+    /// The word in the journal and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SkipReason::Excluded => "excluded",
+            SkipReason::Temporary => "temporary",
+            SkipReason::Symlink => "symlink",
+            SkipReason::Special => "special",
+            SkipReason::Name => "name",
+            SkipReason::OtherFilesystem => "other-filesystem",
+        }
+    }
+
+    /// A sentence for people.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            SkipReason::Excluded => "excluded by a rule",
+            SkipReason::Temporary => "the name of a temporary file",
+            SkipReason::Symlink => "a symbolic link",
+            SkipReason::Special => "a socket, FIFO or device",
+            SkipReason::Name => "a name that the service does not take",
+            SkipReason::OtherFilesystem => "another filesystem is mounted here",
+        }
+    }
+}
+
+impl FromStr for SkipReason {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        SkipReason::ALL.into_iter().find(|reason| reason.as_str() == word).ok_or(())
+    }
+}
+
+/// An entry on disk that is not mirrored, on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedRow {
+    /// The entry.
+    pub id: EntryId,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// What stops more than one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConditionKind {
+    /// The service cannot be reached.
+    Offline,
+    /// The service refuses the credentials.
+    Auth,
+    /// The space is full.
+    Quota,
+    /// The service asks for less.
+    Throttled,
+    /// The root of a mirror is missing, unreadable, or another one.
+    Root,
+}
+
+impl ConditionKind {
+    const ALL: [ConditionKind; 5] = [
+        ConditionKind::Offline,
+        ConditionKind::Auth,
+        ConditionKind::Quota,
+        ConditionKind::Throttled,
+        ConditionKind::Root,
+    ];
+
+    /// The word in the journal and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ConditionKind::Offline => "offline",
+            ConditionKind::Auth => "auth",
+            ConditionKind::Quota => "quota",
+            ConditionKind::Throttled => "throttled",
+            ConditionKind::Root => "root",
+        }
+    }
+}
+
+impl FromStr for ConditionKind {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        ConditionKind::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or(())
+    }
+}
+
+/// A condition as it stands in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionRow {
+    /// The mirror it stops; `None`: all of them.
+    pub mirror: Option<MirrorId>,
+    /// What it is.
+    pub kind: ConditionKind,
+    /// Since when.
+    pub since_ms: i64,
+    /// What happened and what to do, for people.
+    pub message: String,
+}

@@ -1,0 +1,127 @@
+//! Rows of `upload`: what was started on the service and is not finished.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::files::hash;
+use super::rows::{DirId, EntryId, UploadRow, UploadStage};
+use super::{JournalError, Turn};
+use crate::digest::Hash;
+use crate::fingerprint::Fingerprint;
+
+const COLUMNS: &str = "dir_id, name, confirm_key, stage, started_at_ms, expires_at_ms, size, mtime_ns, ctime_ns, \
+     inode, full_hash, crc64";
+
+impl Turn<'_> {
+    /// The started upload of a file.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn upload(&self, id: &EntryId) -> Result<Option<UploadRow>, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM upload WHERE dir_id = ?1 AND name = ?2"
+            ))?
+            .query_row(params![id.dir.0, id.name], upload_row)
+            .optional()?)
+    }
+
+    /// Every started upload, in order.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn uploads(&self) -> Result<Vec<UploadRow>, JournalError> {
+        let mut statement = self
+            .tx
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM upload ORDER BY dir_id, name"))?;
+        let rows = statement.query_map([], upload_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes down a started upload, before its first byte leaves.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn put_upload(&self, upload: &UploadRow) -> Result<(), JournalError> {
+        let (stage, full_hash, crc64) = match upload.stage {
+            UploadStage::Started => ("started", None, None),
+            UploadStage::Posted { full_hash, crc64 } => {
+                ("posted", Some(full_hash), Some(crc64.cast_signed()))
+            }
+        };
+        self.tx
+            .prepare_cached(
+                "INSERT OR REPLACE INTO upload (dir_id, name, confirm_key, stage, started_at_ms, expires_at_ms, size,
+                     mtime_ns, ctime_ns, inode, full_hash, crc64)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .execute(params![
+                upload.id.dir.0,
+                upload.id.name,
+                upload.confirm_key,
+                stage,
+                upload.started_at_ms,
+                upload.expires_at_ms,
+                upload.fingerprint.size.cast_signed(),
+                upload.fingerprint.mtime_ns,
+                upload.fingerprint.ctime_ns,
+                upload.fingerprint.inode.cast_signed(),
+                full_hash.map(|h: Hash| h.as_bytes().to_vec()),
+                crc64,
+            ])?;
+        Ok(())
+    }
+
+    /// Every byte of one whole state of the file arrived.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn upload_posted(
+        &self,
+        id: &EntryId,
+        full_hash: Hash,
+        crc64: u64,
+    ) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE upload SET stage = 'posted', full_hash = ?3, crc64 = ?4 WHERE dir_id = ?1 AND name = ?2",
+            )?
+            .execute(params![id.dir.0, id.name, full_hash.as_bytes().to_vec(), crc64.cast_signed()])?;
+        Ok(())
+    }
+
+    /// The upload is confirmed, cancelled or unknown to the service.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn remove_upload(&self, id: &EntryId) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached("DELETE FROM upload WHERE dir_id = ?1 AND name = ?2")?
+            .execute(params![id.dir.0, id.name])?;
+        Ok(())
+    }
+}
+
+fn upload_row(row: &Row<'_>) -> rusqlite::Result<UploadRow> {
+    let stage: String = row.get(3)?;
+    Ok(UploadRow {
+        id: EntryId { dir: DirId(row.get(0)?), name: row.get(1)? },
+        confirm_key: row.get(2)?,
+        stage: if stage == "posted" {
+            UploadStage::Posted {
+                full_hash: hash(row, 10)?,
+                crc64: row.get::<_, i64>(11)?.cast_unsigned(),
+            }
+        } else {
+            UploadStage::Started
+        },
+        started_at_ms: row.get(4)?,
+        expires_at_ms: row.get(5)?,
+        fingerprint: Fingerprint {
+            size: row.get::<_, i64>(6)?.cast_unsigned(),
+            mtime_ns: row.get(7)?,
+            ctime_ns: row.get(8)?,
+            inode: row.get::<_, i64>(9)?.cast_unsigned(),
+        },
+    })
+}
