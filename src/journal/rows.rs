@@ -190,18 +190,15 @@ pub enum SkipReason {
     Special,
     /// A name that the service cannot take.
     Name,
-    /// Another filesystem is mounted here.
-    OtherFilesystem,
 }
 
 impl SkipReason {
-    const ALL: [SkipReason; 6] = [
+    const ALL: [SkipReason; 5] = [
         SkipReason::Excluded,
         SkipReason::Temporary,
         SkipReason::Symlink,
         SkipReason::Special,
         SkipReason::Name,
-        SkipReason::OtherFilesystem,
     ];
 
     /// The word in the journal and in JSON.
@@ -213,7 +210,6 @@ impl SkipReason {
             SkipReason::Symlink => "symlink",
             SkipReason::Special => "special",
             SkipReason::Name => "name",
-            SkipReason::OtherFilesystem => "other-filesystem",
         }
     }
 
@@ -226,7 +222,6 @@ impl SkipReason {
             SkipReason::Symlink => "a symbolic link",
             SkipReason::Special => "a socket, FIFO or device",
             SkipReason::Name => "a name that the service does not take",
-            SkipReason::OtherFilesystem => "another filesystem is mounted here",
         }
     }
 }

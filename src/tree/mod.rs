@@ -1,1 +1,19 @@
-//! tree
+//! The local side: root identity, listing, watching, settling, filtering, reading. Never writes into a root.
+
+mod entry;
+mod filter;
+mod list;
+mod names;
+mod read;
+mod root;
+mod settle;
+mod watch;
+
+pub use entry::{Absent, Found, Kind, Skip};
+pub use filter::IGNORE_FILE;
+pub use list::{Lister, PAGE};
+pub use names::is_forbidden;
+pub use read::{Reading, ReadError, open};
+pub use root::{Root, RootError, RootId};
+pub use settle::{CLOCK_GRAIN_MS, settle_due};
+pub use watch::{Hints, WatchError, Watcher};

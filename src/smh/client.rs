@@ -1,0 +1,276 @@
+//! The calls a mirror makes (shell). One method a call; nothing is remembered but the token.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use reqwest::Client as Http;
+use reqwest::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+
+use super::cos::{self, Content, Posted};
+use super::error::{Error, Operation};
+use super::http::{self, Answer, CALL};
+use super::path::{RemotePath, encode};
+use super::reply::{self, Confirmed, Form, Info, Kind, UploadState};
+use super::request::{Place, Request};
+use super::token::{Grant, Tokens};
+use crate::clock::Clock;
+use crate::config::Remote;
+use crate::digest::Hash;
+use crate::failure::Class;
+
+/// A library of the service, and the right to work in it.
+#[derive(Debug)]
+pub struct Client {
+    http: Http,
+    base: String,
+    place: Place,
+    user_id: Option<String>,
+    tokens: Tokens,
+    clock: Clock,
+    skew_ms: AtomicI64,
+}
+
+/// How a directory came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectoryMade {
+    /// This call made it.
+    New,
+    /// It was there already.
+    Existed,
+}
+
+/// Answer to the start of a form upload (sheet section 3).
+#[derive(Debug)]
+pub enum Start {
+    /// 201: post this form, then confirm.
+    Form(Form),
+    /// 202: the library may have this content; start again with the full hash.
+    NeedFullHash,
+    /// 200: the library has this content, and the file exists now.
+    Instant(Confirmed),
+}
+
+impl Client {
+    /// A client for one space. Talks to nobody yet.
+    ///
+    /// # Errors
+    /// A sentence about `ca_file`, `proxy` or the system's trust store.
+    pub fn new(remote: &Remote, grant: Grant, clock: Clock) -> Result<Client, String> {
+        let http = http::build(remote)?;
+        let base = remote.endpoint.clone();
+        Ok(Client {
+            tokens: Tokens::new(http.clone(), base.clone(), remote, grant, clock),
+            http,
+            base,
+            place: Place {
+                library_id: remote.library_id.clone(),
+                space_id: remote.space_id.clone(),
+            },
+            user_id: remote.user_id.clone(),
+            clock,
+            skew_ms: AtomicI64::new(0),
+        })
+    }
+
+    /// How far the clock of the service is ahead of ours, in milliseconds, by the last answer.
+    #[must_use]
+    pub fn clock_skew_ms(&self) -> i64 {
+        self.skew_ms.load(Ordering::Relaxed)
+    }
+
+    /// Makes a directory with all its missing parents. That it exists is a success when it is a directory.
+    ///
+    /// # Errors
+    /// The service refused, or something else is in the way.
+    pub async fn create_directory(&self, dir: &RemotePath) -> Result<DirectoryMade, Error> {
+        let request = self.place.create_directory(dir);
+        match self.call(&request, &[201, 200, 204]).await {
+            Ok(_) => Ok(DirectoryMade::New),
+            // The conflict does not say what is there (sheet section 8), so look.
+            Err(error) if error.is("SameNameDirectoryOrFileExists") => match self.info(dir).await? {
+                Some(Info { kind: Kind::Directory, .. }) => Ok(DirectoryMade::Existed),
+                Some(_) => Err(Error {
+                    message: format!("a file is in the way of the directory {dir}"),
+                    ..error
+                }),
+                // A parent is a file, or somebody removed it this moment.
+                None => Err(Error {
+                    message: format!("a file is in the way of a parent of the directory {dir}"),
+                    ..error
+                }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is at `path`; `None`: nothing.
+    ///
+    /// # Errors
+    /// The service refused or could not be understood.
+    pub async fn info(&self, path: &RemotePath) -> Result<Option<Info>, Error> {
+        let request = self.place.info(path);
+        match self.call(&request, &[200]).await {
+            Ok(answer) => parse(Operation::Info, &answer).map(Some),
+            Err(error)
+                if error.status == Some(404)
+                    && matches!(
+                        error.code.as_deref(),
+                        None | Some("FileNotFound" | "DirectoryNotFound" | "PathNotFound")
+                    ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts a form upload that overwrites.
+    ///
+    /// # Errors
+    /// The service refused or could not be understood.
+    pub async fn start_form(
+        &self,
+        path: &RemotePath,
+        size: u64,
+        beginning: Option<Hash>,
+        full: Option<Hash>,
+    ) -> Result<Start, Error> {
+        let request = self.place.start_form(path, size, beginning, full);
+        let answer = self.call(&request, &[200, 201, 202]).await?;
+        match answer.status {
+            201 => parse(Operation::Start, &answer).map(Start::Form),
+            202 => Ok(Start::NeedFullHash),
+            _ => parse(Operation::Start, &answer).map(Start::Instant),
+        }
+    }
+
+    /// Posts the form to COS.
+    ///
+    /// # Errors
+    /// COS refused, or the connection broke; nothing is visible in the library.
+    pub async fn post_form(&self, form: &Form, content: Content) -> Result<Posted, Error> {
+        let scheme = if self.base.starts_with("http://") { "http" } else { "https" };
+        cos::post(&self.http, scheme, self.clock, form, content).await
+    }
+
+    /// Makes a posted file visible, overwriting; the service compares the crc64.
+    ///
+    /// # Errors
+    /// The service refused or could not be understood.
+    pub async fn confirm(&self, confirm_key: &str, crc64: u64) -> Result<Confirmed, Error> {
+        let request = self.place.confirm(confirm_key, crc64);
+        parse(Operation::Confirm, &self.call(&request, &[200]).await?)
+    }
+
+    /// State of a started upload.
+    ///
+    /// # Errors
+    /// The service refused or could not be understood.
+    pub async fn upload_status(&self, confirm_key: &str) -> Result<UploadState, Error> {
+        let request = self.place.upload_status(confirm_key);
+        parse(Operation::Status, &self.call(&request, &[200]).await?)
+    }
+
+    /// Cancels a started upload. That it is unknown is a success.
+    ///
+    /// # Errors
+    /// The service refused.
+    pub async fn cancel_upload(&self, confirm_key: &str) -> Result<(), Error> {
+        let request = self.place.cancel_upload(confirm_key);
+        match self.call(&request, &[204, 200]).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.status == Some(404) || error.is("UploadComplete") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file, to the recycle bin where there is one. That it is not there is a success.
+    ///
+    /// # Errors
+    /// The service refused.
+    pub async fn delete_file(&self, path: &RemotePath) -> Result<(), Error> {
+        let request = self.place.delete_file(path);
+        match self.call(&request, &[204, 200]).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is("FileNotFound") || error.is("PathNotFound") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes sure that the service can be reached and lets us in.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.info(&RemotePath::from_segments([".smh-mirror-check"])).await.map(|_| ())
+    }
+
+    /// One call with the token; once more with another token if it was refused.
+    async fn call(&self, request: &Request, good: &[u16]) -> Result<Answer, Error> {
+        let token = self.tokens.get().await?;
+        match self.once(request, &token, good).await {
+            Err(error) if error.wants_new_token() => {
+                let fresh = self.tokens.replace(&token).await?;
+                if fresh.expose_secret() == token.expose_secret() {
+                    return Err(error);
+                }
+                self.once(request, &fresh, good).await
+            }
+            other => other,
+        }
+    }
+
+    async fn once(
+        &self,
+        request: &Request,
+        token: &SecretString,
+        good: &[u16],
+    ) -> Result<Answer, Error> {
+        let operation = request.operation;
+        // The query parameter is documented for every call (sheet section 1).
+        let mut url = format!("{}/api/v1{}?", self.base, request.path);
+        if !request.query.is_empty() {
+            url.push_str(&request.query);
+            url.push('&');
+        }
+        url.push_str("access_token=");
+        url.push_str(&encode(token.expose_secret()));
+        if let Some(user) = &self.user_id {
+            url.push_str("&user_id=");
+            url.push_str(&encode(user));
+        }
+        let mut call = self.http.request(request.method.clone(), url).timeout(CALL);
+        if let Some(body) = &request.body {
+            call = call.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let response = call.send().await.map_err(|error| http::transport(operation, error))?;
+        let answer = http::read(operation, response).await?;
+        if let Some(theirs) = answer.date_ms() {
+            self.skew_ms.store(theirs - self.clock.now().unix_ms, Ordering::Relaxed);
+        }
+        let envelope = answer.status == 200 && reply::is_error_envelope(&answer.body);
+        if envelope || !good.contains(&answer.status) {
+            let refusal = answer.complete(reply::refusal(answer.status, &answer.body));
+            return Err(refusal.into_error(operation));
+        }
+        Ok(answer)
+    }
+}
+
+fn parse<T: DeserializeOwned>(operation: Operation, answer: &Answer) -> Result<T, Error> {
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        // The position tells enough; the content of an answer may be a secret.
+        let refusal = answer.complete(super::error::Refusal {
+            status: answer.status,
+            message: format!(
+                "the answer cannot be understood ({:?} at line {} column {})",
+                error.classify(),
+                error.line(),
+                error.column()
+            ),
+            ..Default::default()
+        });
+        Error { class: Class::Defect, ..refusal.into_error(operation) }
+    })
+}

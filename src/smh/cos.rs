@@ -1,0 +1,239 @@
+//! The form POST to COS (shell). Sheet section 4.
+//!
+//! The body is written by hand: the order of the fields and the exact length are part of the contract.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::Stream;
+use hyper::body::{Frame, SizeHint};
+use reqwest::Client as Http;
+use reqwest::header::CONTENT_TYPE;
+
+use super::error::{Error, Operation};
+use super::http;
+use super::reply::{self, Form};
+use crate::clock::{Clock, to_ms};
+use crate::failure::Class;
+
+/// A post that moves no byte for this long is given up.
+const STALL: Duration = Duration::from_secs(60);
+/// After the last byte, COS may take this long to answer.
+const ANSWER: Duration = Duration::from_secs(120);
+/// How often the watchdog looks.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A stream of file content.
+pub type ContentStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send + Sync>>;
+
+/// The content of a file.
+pub enum Content {
+    /// All of it.
+    Bytes(Bytes),
+    /// `len` bytes that come in pieces. A stream that errs or ends early breaks the post.
+    Stream {
+        /// Exact number of bytes.
+        len: u64,
+        /// The pieces.
+        stream: ContentStream,
+    },
+}
+
+/// What COS says of what arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posted {
+    /// CRC-64 as COS computed it, if it says.
+    pub crc64: Option<u64>,
+}
+
+/// Posts `form` with the content as the last field.
+pub(super) async fn post(
+    http: &Http,
+    scheme: &str,
+    clock: Clock,
+    form: &Form,
+    content: Content,
+) -> Result<Posted, Error> {
+    let operation = Operation::Post;
+    let boundary = format!("smh-mirror-{:032x}", fastrand::u128(..));
+    let prefix = prefix(form, &boundary)?;
+    let suffix = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+    let progress = Arc::new(Progress::new(clock));
+    let body = match content {
+        Content::Bytes(bytes) => {
+            let mut whole = BytesMut::with_capacity(prefix.len() + bytes.len() + suffix.len());
+            whole.extend_from_slice(&prefix);
+            whole.extend_from_slice(&bytes);
+            whole.extend_from_slice(&suffix);
+            progress.remaining.store(0, Ordering::Relaxed);
+            reqwest::Body::from(whole.freeze())
+        }
+        Content::Stream { len, stream } => {
+            let remaining = prefix.len() as u64 + len + suffix.len() as u64;
+            progress.remaining.store(remaining, Ordering::Relaxed);
+            reqwest::Body::wrap(FormBody {
+                prefix: Some(prefix),
+                stream,
+                stream_left: len,
+                suffix: Some(suffix),
+                remaining,
+                progress: Arc::clone(&progress),
+            })
+        }
+    };
+    let request = http
+        .post(format!("{scheme}://{}{}", form.domain, form.path))
+        .header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
+        .body(body);
+    let call = async {
+        let response =
+            request.send().await.map_err(|error| http::transport(operation, error))?;
+        http::read(operation, response).await
+    };
+    let answer = tokio::select! {
+        answer = call => answer?,
+        () = progress.stalled() => {
+            return Err(Error::local(operation, Class::Transient, "the connection stalled"));
+        }
+    };
+    if !(200..300).contains(&answer.status) {
+        let refusal = answer.complete(reply::cos_refusal(answer.status, &answer.body));
+        return Err(refusal.into_error(operation));
+    }
+    let crc64 = answer
+        .headers
+        .get("x-cos-hash-crc64ecma")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    Ok(Posted { crc64 })
+}
+
+/// Every entry of the form in the order received, and the head of the part `file`.
+fn prefix(form: &Form, boundary: &str) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::new();
+    for (name, value) in &form.form.0 {
+        if name.contains(['"', '\r', '\n']) {
+            return Err(Error::local(
+                Operation::Post,
+                Class::Defect,
+                "the service handed out a form field whose name cannot be sent",
+            ));
+        }
+        bytes.put_slice(
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n")
+                .as_bytes(),
+        );
+        bytes.put_slice(value.as_bytes());
+        bytes.put_slice(b"\r\n");
+    }
+    bytes.put_slice(
+        format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"file\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    Ok(bytes.freeze())
+}
+
+/// Whether bytes still move.
+struct Progress {
+    clock: Clock,
+    remaining: AtomicU64,
+    moved_at_ms: AtomicI64,
+}
+
+impl Progress {
+    fn new(clock: Clock) -> Progress {
+        Progress {
+            clock,
+            remaining: AtomicU64::new(0),
+            moved_at_ms: AtomicI64::new(clock.now().mono_ms),
+        }
+    }
+
+    fn moved(&self, remaining: u64) {
+        self.remaining.store(remaining, Ordering::Relaxed);
+        self.moved_at_ms.store(self.clock.now().mono_ms, Ordering::Relaxed);
+    }
+
+    /// Comes back when the post is stuck.
+    async fn stalled(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let patience =
+                if self.remaining.load(Ordering::Relaxed) == 0 { ANSWER } else { STALL };
+            let quiet =
+                self.clock.now().mono_ms.saturating_sub(self.moved_at_ms.load(Ordering::Relaxed));
+            if quiet > to_ms(patience) {
+                return;
+            }
+        }
+    }
+}
+
+/// The form as a body of known length.
+struct FormBody {
+    prefix: Option<Bytes>,
+    stream: ContentStream,
+    stream_left: u64,
+    suffix: Option<Bytes>,
+    remaining: u64,
+    progress: Arc<Progress>,
+}
+
+impl FormBody {
+    fn pass(&mut self, bytes: Bytes) -> Frame<Bytes> {
+        self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
+        self.progress.moved(self.remaining);
+        Frame::data(bytes)
+    }
+}
+
+impl hyper::body::Body for FormBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+        if let Some(prefix) = self.prefix.take() {
+            return Poll::Ready(Some(Ok(self.pass(prefix))));
+        }
+        if self.suffix.is_none() {
+            return Poll::Ready(None);
+        }
+        // The stream says that the file held still only at its very end: the suffix waits for that word.
+        match self.stream.as_mut().poll_next(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(bytes))) => {
+                let Some(left) = self.stream_left.checked_sub(bytes.len() as u64) else {
+                    return Poll::Ready(Some(Err(std::io::Error::other("more content than announced"))));
+                };
+                self.stream_left = left;
+                Poll::Ready(Some(Ok(self.pass(bytes))))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(None) if self.stream_left > 0 => {
+                Poll::Ready(Some(Err(std::io::Error::other("less content than announced"))))
+            }
+            Poll::Ready(None) => {
+                let suffix = self.suffix.take().unwrap_or_default();
+                Poll::Ready(Some(Ok(self.pass(suffix))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.suffix.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}

@@ -1,0 +1,142 @@
+//! The HTTP client (shell): one place for TLS, limits and what a transport error means.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Response};
+
+use super::error::{Error, Operation, Refusal};
+use super::reply::tame;
+use crate::config::Remote;
+use crate::failure::Class;
+
+/// Time to reach the service.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Time for a whole call that carries no file content.
+pub(super) const CALL: Duration = Duration::from_secs(60);
+/// An idle connection is closed by us before a middlebox forgets it.
+const IDLE: Duration = Duration::from_secs(50);
+/// A page of 1000 entries is below 1 MiB; nothing honest is larger than this.
+const REPLY_MAX: usize = 8 * 1024 * 1024;
+/// Longest wait that `Retry-After` can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Builds the client for the calls and for COS.
+pub(super) fn build(remote: &Remote) -> Result<Client, String> {
+    // The second call in a process finds a provider already there, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(concat!("smh-mirror/", env!("CARGO_PKG_VERSION")))
+        // One retry policy: the engine's.
+        .retry(reqwest::retry::never())
+        // A redirect would carry the token elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(IDLE)
+        .tcp_nodelay(true);
+    if let Some(path) = &remote.ca_file {
+        let pem = std::fs::read(path)
+            .map_err(|error| format!("cannot read ca_file {}: {error}", path.display()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|error| format!("ca_file {}: {error}", path.display()))?;
+        if certificates.is_empty() {
+            return Err(format!("ca_file {} holds no certificate in PEM form", path.display()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder = match &remote.proxy {
+        Some(url) => builder.proxy(
+            reqwest::Proxy::all(url).map_err(|error| format!("remote.proxy: {}", describe(error)))?,
+        ),
+        // The loopback is never behind a proxy of the environment.
+        None if remote.endpoint.starts_with("http://") => builder.no_proxy(),
+        None => builder,
+    };
+    builder.build().map_err(describe)
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Reads an answer to its end, within the limit.
+pub(super) async fn read(operation: Operation, mut response: Response) -> Result<Answer, Error> {
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > REPLY_MAX => {
+                return Err(Error::local(
+                    operation,
+                    Class::Defect,
+                    format!("the answer is larger than {REPLY_MAX} bytes"),
+                ));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(Answer { status, headers, body: body.freeze() }),
+            Err(error) => return Err(transport(operation, error)),
+        }
+    }
+}
+
+impl Answer {
+    /// What the headers add to a refusal (sheet section 1).
+    pub(super) fn complete(&self, mut refusal: Refusal) -> Refusal {
+        let text = |name: &str| {
+            self.headers.get(name).and_then(|value| value.to_str().ok()).map(tame)
+        };
+        refusal.request_id = refusal
+            .request_id
+            .or_else(|| text("x-request-id"))
+            .or_else(|| text("x-smh-request-id"))
+            .or_else(|| text("x-cos-request-id"));
+        refusal.retry_after = self
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.trim().parse().ok())
+            .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
+        refusal
+    }
+
+    /// The time of the service, milliseconds since the Unix epoch.
+    pub(super) fn date_ms(&self) -> Option<i64> {
+        let text = self.headers.get(DATE)?.to_str().ok()?;
+        let date = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(date.timestamp().as_millisecond())
+    }
+}
+
+/// What a failure of the transport means: no connection at all is offline, a broken one is transient.
+pub(super) fn transport(operation: Operation, error: reqwest::Error) -> Error {
+    let class = if error.is_connect() {
+        Class::Offline
+    } else if error.is_builder() {
+        Class::Defect
+    } else {
+        Class::Transient
+    };
+    Error::local(operation, class, describe(error))
+}
+
+/// The chain of causes without the URL, which carries the token.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = inner.source();
+    }
+    tame(&text)
+}

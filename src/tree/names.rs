@@ -1,0 +1,27 @@
+//! Names that the service cannot take (pure).
+
+/// Characters that the service forbids in names (sheet section 12).
+const FORBIDDEN: &[u8] = b"\\/:*?\"<>|";
+
+/// Whether a name is known to be refused. What is not documented (control characters, spaces at the
+/// ends, length) is left to the service: it says no, and the entry is listed with its words.
+#[must_use]
+pub fn is_forbidden(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_err() || name.iter().any(|byte| FORBIDDEN.contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_documented_names_are_left_out() {
+        for name in ["a:b", "a\\b", "what?", "*", "\"", "<", ">", "|"] {
+            assert!(is_forbidden(name.as_bytes()), "{name}");
+        }
+        assert!(is_forbidden(b"latin\xe9"));
+        for name in ["a b", "ümläut", "50%", "#1", "a+b&c", " lead", "dot.", "日本"] {
+            assert!(!is_forbidden(name.as_bytes()), "{name}");
+        }
+    }
+}
