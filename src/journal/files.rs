@@ -154,22 +154,44 @@ impl Turn<'_> {
             .query_row([now_ms, NEVER_MS], |row| row.get(0))?)
     }
 
-    /// Work that is neither done, nor blocked, nor tried `attempts` times in a row: what a pass still waits for.
+    /// Work of a mirror that is neither done, nor blocked, nor tried `attempts` times in a row: what a
+    /// pass still waits for.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn has_hopeful_work(&self, attempts: u32) -> Result<bool, JournalError> {
+    pub fn has_hopeful_work(&self, mirror: MirrorId, attempts: u32) -> Result<bool, JournalError> {
         Ok(self
             .tx
             .prepare_cached(
                 "SELECT EXISTS (
-                    SELECT 1 FROM file f LEFT JOIN trouble t ON t.dir_id = f.dir_id AND t.name = f.name
-                     WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1)
+                    SELECT 1 FROM file f JOIN dir d ON d.id = f.dir_id
+                      LEFT JOIN trouble t ON t.dir_id = f.dir_id AND t.name = f.name
+                     WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1
+                       AND d.mirror_id = ?3)
                  OR EXISTS (
                     SELECT 1 FROM dir d LEFT JOIN trouble t ON t.dir_id = d.id AND t.name = x''
-                     WHERE d.next_at_ms IS NOT NULL AND d.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1)",
+                     WHERE d.next_at_ms IS NOT NULL AND d.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1
+                       AND d.mirror_id = ?3)",
             )?
-            .query_row(params![attempts, NEVER_MS], |row| row.get(0))?)
+            .query_row(params![attempts, NEVER_MS, mirror.0], |row| row.get(0))?)
+    }
+
+    /// Files of a directory that are blocked with this code are due again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unblock_files(&self, dir: DirId, code: &str, now_ms: i64) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE file SET next_at_ms = ?3 WHERE dir_id = ?1 AND next_at_ms = ?4
+                    AND EXISTS (SELECT 1 FROM trouble t
+                                 WHERE t.dir_id = file.dir_id AND t.name = file.name AND t.code = ?2)",
+            )?
+            .execute(params![dir.0, code, now_ms, NEVER_MS])?;
+        self.tx
+            .prepare_cached("DELETE FROM trouble WHERE dir_id = ?1 AND name <> x'' AND code = ?2")?
+            .execute(params![dir.0, code])?;
+        Ok(())
     }
 
     /// Everything that waits for a retry, blocked entries too if `blocked`, is due now and counts anew.

@@ -105,6 +105,32 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Which directory the root was at the last scan.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn mirror_root(&self, mirror: MirrorId) -> Result<Option<RootIdentity>, JournalError> {
+        let row = self.tx.query_row(
+            &format!("SELECT {COLUMNS} FROM mirror WHERE id = ?1"),
+            [mirror.0],
+            mirror_row,
+        )?;
+        Ok(row.root)
+    }
+
+    /// Whether any file of a mirror is known and not gone.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn has_files(&self, mirror: MirrorId) -> Result<bool, JournalError> {
+        Ok(self.tx.query_row(
+            "SELECT EXISTS (SELECT 1 FROM dir d JOIN file f ON f.dir_id = d.id
+                             WHERE d.mirror_id = ?1 AND f.gone_at_ms IS NULL)",
+            [mirror.0],
+            |row| row.get(0),
+        )?)
+    }
+
     /// Something was missed: a scan must heal it.
     ///
     /// # Errors

@@ -84,6 +84,32 @@ impl Turn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether one entry is left out, and why.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn skipped(&self, id: &EntryId) -> Result<Option<SkippedRow>, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached("SELECT dir_id, name, reason FROM skipped WHERE dir_id = ?1 AND name = ?2")?
+            .query_row(params![id.dir.0, id.name], skipped_row)
+            .optional()?)
+    }
+
+    /// Whether anything of a mirror has trouble of this class.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn has_trouble(&self, mirror: MirrorId, class: Class) -> Result<bool, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM trouble t JOIN dir d ON d.id = t.dir_id
+                                 WHERE d.mirror_id = ?1 AND t.class = ?2)",
+            )?
+            .query_row(params![mirror.0, class.as_str()], |row| row.get(0))?)
+    }
+
     /// An entry is left out.
     ///
     /// # Errors

@@ -1,1 +1,18 @@
-//! mirror
+//! The heart: what to do about a difference between disk and library, and doing it.
+//!
+//! Pure: `plan`, `transfer`, `backoff`, `limiter`, `gate`. Deterministic: `engine`. Shell: `shell`, `run`.
+
+mod backoff;
+mod engine;
+mod facts;
+mod gate;
+mod limiter;
+mod plan;
+mod run;
+mod shell;
+mod transfer;
+
+pub use engine::Engine;
+pub use facts::{Event, Fact, Finished, MirrorSettings, Sent, Settings};
+pub use run::{Observer, RunError, run};
+pub use shell::Shell;

@@ -24,6 +24,9 @@ pub enum ReadError {
     /// It is not what it was when it was looked at.
     #[error("the file changed while it was read")]
     Changed,
+    /// Whoever took the pieces wants no more.
+    #[error("the reading was stopped")]
+    Stopped,
     /// The root is not there.
     #[error("{0}")]
     Root(String),
@@ -70,7 +73,7 @@ impl Reading {
     /// proved to be unchanged: whoever waits for it cannot finish with a mixture.
     ///
     /// # Errors
-    /// The file changed or cannot be read; or `piece` said `false` (as [`ReadError::Changed`]).
+    /// The file changed or cannot be read; or `piece` said `false` ([`ReadError::Stopped`]).
     pub fn pieces(
         mut self,
         mut piece: impl FnMut(Bytes) -> bool,
@@ -90,7 +93,7 @@ impl Reading {
                 self.check()?;
             }
             if !piece(buffer.freeze()) {
-                return Err(ReadError::Changed);
+                return Err(ReadError::Stopped);
             }
         }
         if self.expected.size == 0 {

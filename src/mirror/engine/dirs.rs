@@ -1,0 +1,191 @@
+//! Making directories on the remote: on demand of the files in them, and the empty ones when nothing else waits.
+
+use super::{Core, DirJob, Work};
+use crate::failure::Class;
+use crate::journal::{Activity, DirRow, EntryId, JournalError, NEVER_MS, TroubleRow};
+use crate::mirror::backoff;
+use crate::mirror::facts::{DirJobId, Effect, Event};
+use crate::mirror::transfer::Failure;
+
+/// Files held in memory while no slot goes to directories without files.
+const EMPTY_SHARE: usize = 4;
+/// Directories looked at in one turn.
+const DUE_DIRS: usize = 64;
+/// Code of the trouble of a file whose directory is blocked.
+pub(super) const DIRECTORY_BLOCKED: &str = "DirectoryBlocked";
+
+impl Core {
+    /// Starts making `dir`, unless a job that makes a part of its path runs. Whether it is under way.
+    pub(super) fn make_directory(
+        &mut self,
+        work: &mut Work<'_>,
+        mirror: usize,
+        dir: &DirRow,
+    ) -> Result<bool, JournalError> {
+        let Some(key) = work.turn.first_missing(dir.id)? else { return Ok(false) };
+        if self.dir_keys.contains(&key) {
+            return Ok(true);
+        }
+        let Some(target) = self.target(mirror, &dir.path) else {
+            self.directory_failed(work, dir, Failure::new(Class::Permanent, "the name is not UTF-8"))?;
+            return Ok(false);
+        };
+        let job = self.number();
+        self.dir_keys.insert(key);
+        self.dir_jobs.insert(job, DirJob { dir: dir.id, key });
+        work.out.effects.push(Effect::Directory { job, target });
+        Ok(true)
+    }
+
+    /// Directories that are due although no file asked for them: mostly empty ones.
+    pub(super) fn begin_directories(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        let slots = self.limiter.slots(work.now.mono_ms);
+        let waiting = self.small.len() + self.large.len();
+        let allowed = if waiting > 0 { (slots / EMPTY_SHARE).max(1) } else { slots };
+        let mut room = self.free_slots(work.now).min(allowed.saturating_sub(self.dir_jobs.len()));
+        if room == 0 {
+            return Ok(());
+        }
+        for dir in work.turn.due_dirs(work.now.unix_ms, DUE_DIRS)? {
+            if room == 0 {
+                break;
+            }
+            if dir.created_at_ms.is_some() || dir.gone_at_ms.is_some() {
+                work.turn.set_dir_next(dir.id, None)?;
+                continue;
+            }
+            let Some(mirror) = self.mirrors.iter().position(|m| m.id == dir.mirror) else { continue };
+            if self.mirrors.get(mirror).is_some_and(|m| m.scan.is_held()) {
+                continue;
+            }
+            let jobs = self.dir_jobs.len();
+            self.make_directory(work, mirror, &dir)?;
+            room -= self.dir_jobs.len().saturating_sub(jobs).min(room);
+        }
+        Ok(())
+    }
+
+    pub(super) fn directory_made(
+        &mut self,
+        work: &mut Work<'_>,
+        job: DirJobId,
+        result: Result<(), Failure>,
+    ) -> Result<(), JournalError> {
+        let Some(DirJob { dir, key }) = self.dir_jobs.remove(&job) else { return Ok(()) };
+        self.dir_keys.remove(&key);
+        let Some(row) = work.turn.dir(dir)? else { return Ok(()) };
+        match result {
+            Ok(()) => {
+                self.service_answered(work)?;
+                for made in work.turn.dir_created(dir, work.now.unix_ms)? {
+                    work.turn.unblock_files(made, DIRECTORY_BLOCKED, work.now.unix_ms)?;
+                    self.unpark(made);
+                    if let Some(made) = work.turn.dir(made)? {
+                        work.turn.record(
+                            work.now.unix_ms,
+                            row.mirror,
+                            &made.path,
+                            Activity::DirectoryCreated,
+                            "",
+                        )?;
+                    }
+                }
+                // Those that waited for this job without being part of its path ask again.
+                let waiting: Vec<_> = self.parked.keys().copied().collect();
+                for dir in waiting {
+                    self.unpark(dir);
+                }
+            }
+            Err(failure) => {
+                self.service_failed(work, &failure, false)?;
+                self.directory_failed(work, &row, failure)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that waited for a directory wait for a slot again.
+    fn unpark(&mut self, dir: crate::journal::DirId) {
+        for file in self.parked.remove(&dir).unwrap_or_default() {
+            self.held.remove(&file.file.id);
+        }
+    }
+
+    fn directory_failed(
+        &mut self,
+        work: &mut Work<'_>,
+        row: &DirRow,
+        failure: Failure,
+    ) -> Result<(), JournalError> {
+        let now_ms = work.now.unix_ms;
+        let id = EntryId { dir: row.id, name: Vec::new() };
+        let before = work.turn.trouble(&id)?;
+        let attempts = before.as_ref().map_or(0, |t| t.attempts) + 1;
+        let blocked = match failure.class {
+            Class::Permanent => true,
+            Class::Defect => attempts >= backoff::DEFECT_TRIES,
+            _ => false,
+        };
+        let counted = !matches!(failure.class, Class::Offline | Class::Auth | Class::Throttled);
+        let next_at_ms = if blocked {
+            NEVER_MS
+        } else if counted {
+            now_ms + backoff::delay_ms(failure.class, attempts, failure.retry_after, self.rng.f64())
+        } else {
+            now_ms + 500
+        };
+        work.turn.set_dir_next(row.id, Some(next_at_ms))?;
+        for file in self.parked.remove(&row.id).unwrap_or_default() {
+            self.held.remove(&file.file.id);
+            if !blocked {
+                let mut file = file.file;
+                file.next_at_ms = Some(next_at_ms.saturating_add(1));
+                work.turn.put_file(&file)?;
+            }
+        }
+        // Those below it that waited for this job ask again.
+        let below: Vec<_> = self.parked.keys().copied().collect();
+        for dir in below {
+            self.unpark(dir);
+        }
+        if counted {
+            work.out.events.push(Event::Trouble {
+                mirror: self.mirror_name(row.mirror),
+                path: row.path.clone(),
+                class: failure.class,
+                message: failure.message.clone(),
+                blocked,
+            });
+            work.turn.put_trouble(&TroubleRow {
+                id,
+                class: failure.class,
+                code: failure.code,
+                message: failure.message,
+                request_id: failure.request_id,
+                attempts,
+                blocked,
+                first_at_ms: before.map_or(now_ms, |t| t.first_at_ms),
+                last_at_ms: now_ms,
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn mirror_name(&self, id: crate::journal::MirrorId) -> String {
+        self.mirrors
+            .iter()
+            .position(|mirror| mirror.id == id)
+            .and_then(|index| self.settings.mirrors.get(index))
+            .map(|mirror| mirror.name.clone())
+            .unwrap_or_default()
+    }
+
+    /// Where an entry has to be on the remote; `None`: its name is no text.
+    pub(super) fn target(&self, mirror: usize, path: &crate::relpath::RelPath) -> Option<Vec<String>> {
+        let mut target = self.settings.mirrors.get(mirror)?.remote.clone();
+        for segment in path.segments() {
+            target.push(std::str::from_utf8(segment).ok()?.to_owned());
+        }
+        Some(target)
+    }
+}

@@ -1,0 +1,60 @@
+//! When a pass is over, and when to turn again.
+
+use super::{Core, PASS_PROBES, PASS_TRIES, Work};
+use crate::journal::JournalError;
+use crate::mirror::facts::Finished;
+use crate::mirror::gate::Closed;
+
+impl Core {
+    /// Why one pass is over, if it is. A daemon is never finished.
+    pub(super) fn is_finished(&self, work: &Work<'_>) -> Result<Option<Finished>, JournalError> {
+        if !self.settings.once {
+            return Ok(None);
+        }
+        let busy = !self.transfers.is_empty() || !self.dir_jobs.is_empty();
+        match self.gate.closed() {
+            Some(Closed::Auth) if !busy => {
+                return Ok(Some(Finished::Refused(self.last_refusal.clone())));
+            }
+            Some(Closed::Offline) if !busy && self.gate.probes() >= PASS_PROBES => {
+                return Ok(Some(Finished::Unreachable(self.last_refusal.clone())));
+            }
+            _ => {}
+        }
+        let scanning = self.mirrors.iter().any(|m| {
+            m.scan.is_busy() || !m.hints.is_empty() || !m.looking.is_empty() || !m.scan.had_a_pass()
+        });
+        if busy || scanning {
+            return Ok(None);
+        }
+        if !self.settings.dry_run {
+            // What lies below a root that is not there cannot be sent; the condition says so.
+            for mirror in self.mirrors.iter().filter(|mirror| !mirror.scan.is_held()) {
+                if work.turn.has_hopeful_work(mirror.id, PASS_TRIES)? {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(Finished::Drained))
+    }
+
+    /// When there is something to do without news, monotonic milliseconds.
+    pub(super) fn wake_at(&self, work: &Work<'_>) -> Result<Option<i64>, JournalError> {
+        let now = work.now;
+        let mut wakes: Vec<i64> =
+            self.mirrors.iter().filter_map(|mirror| mirror.scan.next_at_ms()).collect();
+        if self.settings.dry_run {
+            return Ok(wakes.into_iter().min());
+        }
+        if self.gate.closed().is_some() {
+            wakes.extend(self.gate.next_probe_ms());
+        } else {
+            wakes.extend(self.limiter.resumes_at_ms(now.mono_ms));
+            let due = [work.turn.next_file_due(now.unix_ms)?, work.turn.next_dir_due(now.unix_ms)?];
+            wakes.extend(due.into_iter().flatten().map(|at| {
+                now.mono_ms.saturating_add(at.saturating_sub(now.unix_ms))
+            }));
+        }
+        Ok(wakes.into_iter().min())
+    }
+}

@@ -1,0 +1,259 @@
+//! What the shell tells the engine, what the engine asks of the shell, and what people may hear of it.
+
+use std::path::PathBuf;
+
+use super::transfer::{Failure, Outcome, Step};
+use crate::failure::Class;
+use crate::fingerprint::Fingerprint;
+use crate::relpath::RelPath;
+use crate::tree::{Absent, Found, Kind, RootError, RootId};
+
+/// Position of a mirror in the configuration.
+pub(super) type MirrorIndex = usize;
+/// Names a transfer within one run.
+pub(super) type TransferId = u64;
+/// Names the creation of a directory within one run.
+pub(super) type DirJobId = u64;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Fact {
+    /// The root was looked at.
+    Root {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// What it is, and whether it is empty.
+        seen: Result<(RootId, bool), RootError>,
+    },
+    /// A page of a listing.
+    Page {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Of which directory.
+        dir: RelPath,
+        /// Entries, sorted.
+        entries: Vec<Found>,
+        /// Whether it is the last one.
+        last: bool,
+        /// Whether the directory is watched.
+        watched: bool,
+    },
+    /// A listing ended early.
+    ListFailed {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Of which directory.
+        dir: RelPath,
+        /// Why.
+        why: Absent,
+    },
+    /// A single path was looked at.
+    Looked {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which.
+        path: RelPath,
+        /// What it is.
+        what: Result<Kind, Absent>,
+    },
+    /// Paths may have changed.
+    Hints {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which.
+        paths: Vec<RelPath>,
+    },
+    /// Hints were lost: every mirror must be scanned.
+    Overflow,
+    /// A step of a transfer is over.
+    Step {
+        /// Which transfer.
+        transfer: TransferId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// A directory was made, or was there.
+    Directory {
+        /// Which job.
+        job: DirJobId,
+        /// How it went.
+        result: Result<(), Failure>,
+    },
+    /// The probe came back.
+    Probe(Result<(), Failure>),
+    /// Take no new work.
+    Stop,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Look at the root.
+    Root(MirrorIndex),
+    /// Watch (in a daemon), then list.
+    List {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which directory.
+        dir: RelPath,
+    },
+    /// Look at single paths.
+    Look {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which.
+        paths: Vec<RelPath>,
+    },
+    /// A step of a transfer.
+    Step {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Whose.
+        mirror: MirrorIndex,
+        /// The local file.
+        path: RelPath,
+        /// Where it has to be.
+        target: Vec<String>,
+        /// The state of the file.
+        fingerprint: Fingerprint,
+        /// What to do.
+        step: Step,
+    },
+    /// The transfer is over: forget its form.
+    Forget(TransferId),
+    /// Make a directory.
+    Directory {
+        /// Which job.
+        job: DirJobId,
+        /// Where.
+        target: Vec<String>,
+    },
+    /// Ask whether the service lets us in.
+    Probe,
+}
+
+/// How content came to the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It was sent.
+    Uploaded,
+    /// The library had it.
+    Instant,
+    /// An upload of an earlier run was completed.
+    Recovered,
+    /// Nothing was sent: the content is the known one.
+    Unchanged,
+}
+
+/// News for people: logs and progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A file waits to be sent.
+    Pending {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// A file is mirrored.
+    Synced {
+        /// Name of the mirror.
+        mirror: String,
+        /// The file.
+        path: RelPath,
+        /// Bytes.
+        bytes: u64,
+        /// How.
+        how: Sent,
+    },
+    /// An entry failed.
+    Trouble {
+        /// Name of the mirror.
+        mirror: String,
+        /// The entry.
+        path: RelPath,
+        /// What it means.
+        class: Class,
+        /// What happened.
+        message: String,
+        /// Whether it waits for a change.
+        blocked: bool,
+    },
+    /// Everything below a root was seen.
+    Scanned {
+        /// Name of the mirror.
+        mirror: String,
+    },
+    /// Something stops a mirror, or all of them.
+    Stopped {
+        /// Name of the mirror; `None`: all.
+        mirror: Option<String>,
+        /// What happened.
+        message: String,
+    },
+    /// What stopped is over.
+    Resumed {
+        /// Name of the mirror; `None`: all.
+        mirror: Option<String>,
+    },
+}
+
+/// What one turn decided.
+#[derive(Debug, Default)]
+pub struct Turned {
+    /// What to do now.
+    pub effects: Vec<Effect>,
+    /// What people may hear.
+    pub events: Vec<Event>,
+    /// When to turn again without news, monotonic milliseconds.
+    pub wake_at_ms: Option<i64>,
+    /// Why the pass is over, if it is.
+    pub finished: Option<Finished>,
+}
+
+/// Why a pass is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// Nothing is left to do.
+    Drained,
+    /// Everything that runs was stopped.
+    Stopped,
+    /// The service cannot be reached.
+    Unreachable(String),
+    /// The service refuses the credentials.
+    Refused(String),
+}
+
+/// What the engine must know of one mirror.
+#[derive(Debug, Clone)]
+pub struct MirrorSettings {
+    /// Its name.
+    pub name: String,
+    /// The root.
+    pub local: PathBuf,
+    /// The remote folder.
+    pub remote: Vec<String>,
+    /// Where the copies go, as one text: another target is another set of copies.
+    pub target: String,
+    /// Rest before a file is read.
+    pub settle: std::time::Duration,
+    /// When a restless file is read all the same.
+    pub settle_max: std::time::Duration,
+    /// Time between full scans.
+    pub rescan: std::time::Duration,
+    /// Time between scans when something is not watched.
+    pub poll_interval: std::time::Duration,
+    /// Whether hints come for watched directories.
+    pub watch: bool,
+}
+
+/// How the engine works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The mirrors, in the order of the configuration.
+    pub mirrors: Vec<MirrorSettings>,
+    /// Most transfers at the same time.
+    pub concurrency: usize,
+    /// One pass, then the end.
+    pub once: bool,
+    /// Decide, but send nothing.
+    pub dry_run: bool,
+}

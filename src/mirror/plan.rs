@@ -1,0 +1,186 @@
+//! What an observation of the disk means for the journal (pure).
+
+use std::time::Duration;
+
+use crate::fingerprint::Fingerprint;
+use crate::journal::{EntryId, FileRow, NEVER_MS};
+use crate::tree::settle_due;
+
+/// How long the files of a mirror rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub(super) settle: Duration,
+    pub(super) settle_max: Duration,
+}
+
+/// What to write after a file was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing changed.
+    Nothing,
+    /// Write the row; what was wrong with the file before is history.
+    Put(FileRow),
+    /// Write the row; what is wrong with the file stays, the next try tells.
+    Retry(FileRow),
+}
+
+/// What to write after a file was found absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Vanished {
+    /// It was known to be gone.
+    Nothing,
+    /// It was never mirrored: forget it.
+    Remove,
+    /// Remember that it is gone; the copy is kept.
+    Put(FileRow),
+}
+
+/// What is known to be wrong with the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrong {
+    Nothing,
+    /// It could not be read here; each scan tries again.
+    Local,
+    Other,
+}
+
+/// A regular file was seen as `seen`.
+pub(super) fn file_seen(
+    id: &EntryId,
+    row: Option<&FileRow>,
+    wrong: Wrong,
+    seen: Fingerprint,
+    rest: Rest,
+    now_ms: i64,
+) -> Seen {
+    let due = |since_ms| settle_due(&seen, since_ms, rest.settle, rest.settle_max, now_ms);
+    let Some(row) = row else {
+        return Seen::Put(FileRow {
+            id: id.clone(),
+            seen,
+            confirmed: None,
+            changed_at_ms: Some(now_ms),
+            next_at_ms: Some(due(now_ms)),
+            gone_at_ms: None,
+        });
+    };
+    if row.gone_at_ms.is_none() && row.seen == seen {
+        if wrong == Wrong::Local && row.next_at_ms == Some(NEVER_MS) {
+            return Seen::Retry(FileRow { next_at_ms: Some(now_ms), ..row.clone() });
+        }
+        return Seen::Nothing;
+    }
+    let back = FileRow { seen, gone_at_ms: None, ..row.clone() };
+    if back.confirmed.is_some_and(|confirmed| confirmed.fingerprint == seen) {
+        return Seen::Put(FileRow { changed_at_ms: None, next_at_ms: None, ..back });
+    }
+    let changed_at_ms = row.changed_at_ms.unwrap_or(now_ms);
+    // What was tried before had rested before: a new change begins a new rest.
+    let since_ms = if wrong == Wrong::Nothing { changed_at_ms } else { now_ms };
+    Seen::Put(FileRow {
+        changed_at_ms: Some(changed_at_ms),
+        next_at_ms: Some(due(since_ms)),
+        ..back
+    })
+}
+
+/// A file that the journal knows is not on disk, under a root that is.
+pub(super) fn file_vanished(row: &FileRow, now_ms: i64) -> Vanished {
+    if row.gone_at_ms.is_some() {
+        return Vanished::Nothing;
+    }
+    if row.confirmed.is_none() {
+        return Vanished::Remove;
+    }
+    Vanished::Put(FileRow {
+        changed_at_ms: None,
+        next_at_ms: None,
+        gone_at_ms: Some(now_ms),
+        ..row.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Hash;
+    use crate::journal::{ConfirmedRow, DirId};
+
+    const REST: Rest =
+        Rest { settle: Duration::from_secs(2), settle_max: Duration::from_secs(300) };
+    const NOW: i64 = 1_000_000;
+
+    fn print(size: u64, ctime_ms: i64) -> Fingerprint {
+        Fingerprint { size, mtime_ns: 1, ctime_ns: ctime_ms * 1_000_000, inode: 7 }
+    }
+
+    fn id() -> EntryId {
+        EntryId { dir: DirId(1), name: b"f".to_vec() }
+    }
+
+    fn synced(seen: Fingerprint) -> FileRow {
+        FileRow {
+            id: id(),
+            seen,
+            confirmed: Some(ConfirmedRow {
+                fingerprint: seen,
+                full_hash: Hash::from_bytes([0; 32]),
+                crc64: 1,
+                at_ms: 5,
+            }),
+            changed_at_ms: None,
+            next_at_ms: None,
+            gone_at_ms: None,
+        }
+    }
+
+    fn see(row: Option<&FileRow>, wrong: Wrong, seen: Fingerprint) -> Seen {
+        file_seen(&id(), row, wrong, seen, REST, NOW)
+    }
+
+    #[test]
+    fn a_new_file_waits_for_rest() {
+        let Seen::Put(row) = see(None, Wrong::Nothing, print(1, NOW)) else { panic!("a new row") };
+        assert_eq!((row.changed_at_ms, row.next_at_ms), (Some(NOW), Some(NOW + 2000)));
+        assert!(!row.is_synced());
+    }
+
+    #[test]
+    fn an_unchanged_file_costs_nothing() {
+        let row = synced(print(1, 10));
+        assert_eq!(see(Some(&row), Wrong::Nothing, print(1, 10)), Seen::Nothing);
+    }
+
+    #[test]
+    fn a_change_is_pending_and_changing_back_is_synced() {
+        let row = synced(print(1, 10));
+        let Seen::Put(changed) = see(Some(&row), Wrong::Nothing, print(2, NOW)) else {
+            panic!("a change")
+        };
+        assert!(!changed.is_synced() && changed.next_at_ms.is_some());
+        let Seen::Put(back) = see(Some(&changed), Wrong::Nothing, print(1, 10)) else {
+            panic!("a change")
+        };
+        assert!(back.is_synced() && back.next_at_ms.is_none());
+    }
+
+    #[test]
+    fn a_blocked_file_waits_for_a_change_unless_it_could_not_be_read() {
+        let blocked = FileRow { confirmed: None, next_at_ms: Some(NEVER_MS), ..synced(print(1, 10)) };
+        assert_eq!(see(Some(&blocked), Wrong::Other, print(1, 10)), Seen::Nothing);
+        assert!(matches!(see(Some(&blocked), Wrong::Local, print(1, 10)), Seen::Retry(row) if row.next_at_ms == Some(NOW)));
+        assert!(matches!(see(Some(&blocked), Wrong::Other, print(1, 20)), Seen::Put(row) if row.next_at_ms < Some(NEVER_MS)));
+    }
+
+    #[test]
+    fn what_was_mirrored_is_remembered_when_it_goes() {
+        let row = synced(print(1, 10));
+        let Vanished::Put(gone) = file_vanished(&row, NOW) else { panic!("remembered") };
+        assert_eq!(gone.gone_at_ms, Some(NOW));
+        assert_eq!(file_vanished(&gone, NOW + 1), Vanished::Nothing);
+        // The same file back again, from the bin or an archive that keeps inode and times.
+        let Seen::Put(back) = see(Some(&gone), Wrong::Nothing, print(1, 10)) else { panic!("back") };
+        assert!(back.is_synced());
+        assert_eq!(file_vanished(&FileRow { confirmed: None, ..row }, NOW), Vanished::Remove);
+    }
+}

@@ -1,0 +1,123 @@
+//! The loop between engine and shell (shell): waits for facts, turns, performs.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::Engine;
+use super::facts::{Event, Fact, Finished};
+use super::shell::Shell;
+use crate::clock::{Clock, to_ms};
+use crate::journal::{Journal, JournalError};
+
+/// Facts of one turn. Whatever waits is decided together and committed once.
+const FACTS: usize = 1024;
+/// Time that uploads get to end by themselves after a stop.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// The loop cannot go on. What is committed is safe; a new start continues.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A turn panicked.
+    #[error("the engine failed unexpectedly; please report this")]
+    Engine,
+}
+
+/// Who hears the news of a run.
+pub trait Observer {
+    /// Something happened.
+    fn event(&mut self, event: &Event);
+    /// The loop is alive. Called after every turn, and at least as often as `beat` asks.
+    fn alive(&mut self);
+    /// How often [`Observer::alive`] must be called although nothing happens.
+    fn beat(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Runs until the pass is over or `stop` is cancelled, and gives the journal back.
+///
+/// # Errors
+/// The journal failed.
+pub async fn run(
+    mut engine: Engine,
+    shell: Shell,
+    mut facts: mpsc::Receiver<Fact>,
+    clock: Clock,
+    stop: CancellationToken,
+    observer: &mut (impl Observer + ?Sized),
+) -> Result<(Finished, Journal), RunError> {
+    let watcher = shell.watcher();
+    let hints = watcher.as_ref().map(|watcher| watcher.hints());
+    let mut waiting: Vec<Fact> = Vec::new();
+    let mut stopped_at_ms = None;
+    loop {
+        let turned = {
+            let news = std::mem::take(&mut waiting);
+            let (back, turned) = tokio::task::spawn_blocking(move || {
+                let turned = engine.turn(news, clock.now());
+                (engine, turned)
+            })
+            .await
+            .map_err(|_| RunError::Engine)?;
+            engine = back;
+            turned?
+        };
+        for event in &turned.events {
+            observer.event(event);
+        }
+        observer.alive();
+        for effect in turned.effects {
+            shell.perform(effect);
+        }
+        if let Some(finished) = turned.finished {
+            return Ok((finished, engine.into_journal()));
+        }
+        let now_ms = clock.now().mono_ms;
+        if stopped_at_ms.is_some_and(|at| now_ms - at > to_ms(GRACE)) {
+            return Ok((Finished::Stopped, engine.into_journal()));
+        }
+        let wake = turned.wake_at_ms.map(|at| at.saturating_sub(now_ms).max(0));
+        let beat = if stopped_at_ms.is_some() {
+            Some(500)
+        } else {
+            observer.beat().map(to_ms)
+        };
+        let sleep_ms = [wake, beat].into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if stopped_at_ms.is_none() => {
+                stopped_at_ms = Some(now_ms);
+                waiting.push(Fact::Stop);
+            }
+            _ = facts.recv_many(&mut waiting, FACTS) => {}
+            (paths, overflow) = async {
+                match &hints {
+                    Some(hints) => hints.take().await,
+                    None => std::future::pending().await,
+                }
+            } => {
+                if overflow {
+                    waiting.push(Fact::Overflow);
+                }
+                for path in paths {
+                    if let Some((mirror, path)) = shell.locate(&path) {
+                        waiting.push(Fact::Hints { mirror, paths: vec![path] });
+                    }
+                }
+            }
+            () = tokio::time::sleep(Duration::from_millis(
+                u64::try_from(sleep_ms.unwrap_or(0)).unwrap_or(0)
+            )), if sleep_ms.is_some() => {}
+        }
+        while waiting.len() < FACTS
+            && let Ok(fact) = facts.try_recv()
+        {
+            waiting.push(fact);
+        }
+    }
+}

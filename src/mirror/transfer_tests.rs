@@ -1,0 +1,251 @@
+use super::*;
+use crate::journal::{DirId, EntryId};
+
+const CRC: u64 = 42;
+
+fn print(size: u64) -> Fingerprint {
+    Fingerprint { size, mtime_ns: 1, ctime_ns: 2, inode: 3 }
+}
+
+fn digest(size: u64) -> Digest {
+    let hash = Hash::from_bytes([9; 32]);
+    Digest { size, beginning: hash, full: hash, crc64: CRC }
+}
+
+fn target() -> Vec<String> {
+    vec!["base".into(), "f".into()]
+}
+
+fn reply(size: u64) -> Reply {
+    Reply { path: Some(target()), size: Some(size), crc64: Some(CRC) }
+}
+
+fn refused(class: Class, code: &str) -> Outcome {
+    Outcome::Failed(Failure { code: Some(code.into()), ..Failure::new(class, "no") })
+}
+
+fn started() -> Outcome {
+    Outcome::Started { confirm_key: "k".into(), expires_at_ms: None }
+}
+
+fn posted(size: u64) -> Outcome {
+    Outcome::Posted { digest: digest(size), crc64: Some(CRC) }
+}
+
+fn begin(size: u64) -> (Transfer, Decision) {
+    Transfer::begin(target(), print(size), None, None)
+}
+
+fn row(stage: UploadStage, size: u64) -> UploadRow {
+    UploadRow {
+        id: EntryId { dir: DirId(1), name: b"f".to_vec() },
+        confirm_key: "old".into(),
+        stage,
+        started_at_ms: 1,
+        expires_at_ms: None,
+        fingerprint: print(size),
+    }
+}
+
+fn failed(decision: &Decision) -> Option<Class> {
+    match &decision.next {
+        Next::End(End::Failed(failure)) => Some(failure.class),
+        _ => None,
+    }
+}
+
+/// Brings a transfer of 7 bytes to its confirm.
+fn confirming() -> Transfer {
+    let (mut transfer, _) = begin(7);
+    transfer.on(started());
+    transfer.on(posted(7));
+    transfer
+}
+
+#[test]
+fn a_small_file_is_three_calls() {
+    let (mut transfer, first) = begin(7);
+    assert_eq!(first.next, Next::Step(Step::Start(Hashes::None)));
+    let second = transfer.on(started());
+    assert_eq!(second.note, Some(Note::Started { confirm_key: "k".into(), expires_at_ms: None }));
+    assert_eq!(second.next, Next::Step(Step::Post));
+    let third = transfer.on(posted(7));
+    assert!(matches!(third.note, Some(Note::Posted { crc64: CRC, .. })));
+    assert!(matches!(third.next, Next::Step(Step::Confirm { crc64: CRC, pause_ms: 0, .. })));
+    let last = transfer.on(Outcome::Confirmed(reply(7)));
+    assert_eq!(last.note, Some(Note::Forgotten));
+    assert!(matches!(last.next, Next::End(End::Synced { how: How::Sent, crc64: CRC, .. })));
+}
+
+#[test]
+fn a_large_file_may_be_instant() {
+    let (mut transfer, first) = begin(BEGINNING_LEN);
+    assert_eq!(first.next, Next::Step(Step::Start(Hashes::Beginning)));
+    assert_eq!(transfer.on(Outcome::NeedFullHash).next, Next::Step(Step::Start(Hashes::Full)));
+    let size = BEGINNING_LEN;
+    let last = transfer.on(Outcome::Instant { digest: digest(size), reply: reply(size) });
+    assert!(matches!(last.next, Next::End(End::Synced { how: How::Instant, .. })));
+}
+
+#[test]
+fn a_touched_file_is_not_sent() {
+    let confirmed = ConfirmedRow {
+        fingerprint: Fingerprint { mtime_ns: 0, ..print(7) },
+        full_hash: digest(7).full,
+        crc64: CRC,
+        at_ms: 0,
+    };
+    let (mut transfer, first) = Transfer::begin(target(), print(7), Some(confirmed), None);
+    assert_eq!(first.next, Next::Step(Step::Digest));
+    let last = transfer.on(Outcome::Digested(digest(7)));
+    assert!(matches!(last.next, Next::End(End::Synced { how: How::Unchanged, .. })));
+    // Another content of the same size is sent.
+    let other = ConfirmedRow { crc64: 1, ..confirmed };
+    let (mut transfer, _) = Transfer::begin(target(), print(7), Some(other), None);
+    assert_eq!(transfer.on(Outcome::Digested(digest(7))).next, Next::Step(Step::Start(Hashes::None)));
+}
+
+#[test]
+fn what_changed_while_it_was_sent_is_cancelled_and_never_confirmed() {
+    let (mut transfer, _) = begin(7);
+    transfer.on(started());
+    let cancel = transfer.on(Outcome::Changed);
+    assert_eq!(cancel.next, Next::Step(Step::Cancel { confirm_key: "k".into() }));
+    let last = transfer.on(refused(Class::Transient, "x"));
+    assert_eq!((last.note, last.next), (Some(Note::Forgotten), Next::End(End::Changed)));
+}
+
+#[test]
+fn other_bytes_are_never_confirmed() {
+    let (mut transfer, _) = begin(7);
+    transfer.on(started());
+    let cancel = transfer.on(Outcome::Posted { digest: digest(7), crc64: Some(CRC + 1) });
+    assert_eq!(cancel.next, Next::Step(Step::Cancel { confirm_key: "k".into() }));
+    assert_eq!(failed(&transfer.on(Outcome::Done)), Some(Class::Defect));
+    let mut transfer = confirming();
+    transfer.on(refused(Class::Defect, "BadCrc64"));
+    assert_eq!(failed(&transfer.on(Outcome::Done)), Some(Class::Defect));
+}
+
+#[test]
+fn an_answer_that_shows_other_content_is_no_success() {
+    for wrong in [
+        Reply { crc64: Some(1), ..reply(7) },
+        Reply { size: Some(8), ..reply(7) },
+        Reply { size: Some(8), crc64: None, ..reply(7) },
+    ] {
+        let decision = confirming().on(Outcome::Confirmed(wrong));
+        assert_eq!(failed(&decision), Some(Class::Defect));
+        assert_eq!(decision.note, Some(Note::Forgotten));
+    }
+    // Silence is not proof: look.
+    let mut transfer = confirming();
+    let look = transfer.on(Outcome::Confirmed(Reply { size: None, crc64: None, ..reply(7) }));
+    assert_eq!(look.next, Next::Step(Step::Look));
+}
+
+#[test]
+fn a_renamed_copy_is_removed_and_reported() {
+    let copy = vec!["base".to_owned(), "f (1)".to_owned()];
+    let mut transfer = confirming();
+    let decision = transfer.on(Outcome::Confirmed(Reply { path: Some(copy.clone()), ..reply(7) }));
+    assert_eq!(decision.next, Next::Step(Step::DeleteCopy { path: copy }));
+    assert_eq!(failed(&transfer.on(Outcome::Done)), Some(Class::Defect));
+    // A path somewhere else is not ours to remove.
+    let far = vec!["elsewhere".to_owned(), "f".to_owned()];
+    let decision = confirming().on(Outcome::Confirmed(Reply { path: Some(far), ..reply(7) }));
+    assert_eq!(failed(&decision), Some(Class::Defect));
+}
+
+#[test]
+fn a_lost_directory_is_made_again() {
+    let decision = confirming().on(Outcome::Confirmed(Reply { path: None, ..reply(7) }));
+    assert_eq!(decision.next, Next::End(End::DirectoryLost));
+    for code in ["DirectoryNotFound", "InvalidSpaceOrDirectoryPath"] {
+        let (mut transfer, _) = begin(7);
+        assert_eq!(transfer.on(refused(Class::Stale, code)).next, Next::End(End::DirectoryLost));
+    }
+}
+
+#[test]
+fn a_confirm_that_comes_too_soon_is_repeated_with_pauses() {
+    let mut transfer = confirming();
+    for pause in CONFIRM_PAUSES {
+        let decision = transfer.on(refused(Class::Transient, "UploadIncomplete"));
+        assert!(matches!(decision.next, Next::Step(Step::Confirm { pause_ms, .. }) if pause_ms == pause));
+    }
+    let again = transfer.on(refused(Class::Transient, "UploadIncomplete"));
+    assert_eq!((again.note, again.next), (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None))));
+}
+
+#[test]
+fn a_used_up_key_is_proven_by_the_remote_file() {
+    for code in ["UploadComplete", "ConfirmKeyNotFound", "UploadNotFound", "CosObjectNonexistent"] {
+        let mut transfer = confirming();
+        assert_eq!(transfer.on(refused(Class::Stale, code)).next, Next::Step(Step::Look), "{code}");
+        let mut wrong = transfer.clone();
+        let ours = Remote { is_file: true, size: Some(7), crc64: Some(CRC) };
+        assert!(matches!(
+            transfer.on(Outcome::Looked(Some(ours.clone()))).next,
+            Next::End(End::Synced { how: How::Recovered, .. })
+        ));
+        let other = Remote { crc64: Some(1), ..ours };
+        assert_eq!(wrong.on(Outcome::Looked(Some(other))).next, Next::Step(Step::Start(Hashes::None)));
+    }
+}
+
+#[test]
+fn an_expired_form_is_asked_for_again_but_not_for_ever() {
+    let (mut transfer, _) = begin(7);
+    for _ in 1..STARTS_MAX {
+        transfer.on(started());
+        let decision = transfer.on(refused(Class::Stale, "AccessDenied"));
+        assert_eq!(decision.next, Next::Step(Step::Start(Hashes::None)));
+    }
+    transfer.on(started());
+    assert_eq!(failed(&transfer.on(refused(Class::Stale, "AccessDenied"))), Some(Class::Stale));
+}
+
+#[test]
+fn after_a_crash_what_was_posted_is_confirmed_not_sent() {
+    let stage = UploadStage::Posted { full_hash: digest(7).full, crc64: CRC };
+    // The file is another one now; the bytes on COS are a whole state all the same.
+    let upload = row(stage, 7);
+    let (mut transfer, first) = Transfer::begin(target(), print(100), None, Some(&upload));
+    assert!(matches!(first.next, Next::Step(Step::Confirm { ref confirm_key, .. }) if confirm_key == "old"));
+    assert_eq!(transfer.fingerprint, print(7));
+    let last = transfer.on(Outcome::Confirmed(reply(7)));
+    assert!(matches!(last.next, Next::End(End::Synced { how: How::Recovered, .. })));
+}
+
+#[test]
+fn after_a_crash_what_was_started_is_tried_and_then_sent_again() {
+    let upload = row(UploadStage::Started, 7);
+    let (mut transfer, first) = Transfer::begin(target(), print(7), None, Some(&upload));
+    assert_eq!(first.next, Next::Step(Step::Digest));
+    let confirm = transfer.on(Outcome::Digested(digest(7)));
+    assert!(matches!(confirm.next, Next::Step(Step::Confirm { pause_ms: 0, .. })));
+    let again = transfer.on(refused(Class::Transient, "UploadIncomplete"));
+    assert_eq!((again.note, again.next), (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None))));
+}
+
+#[test]
+fn after_a_crash_an_upload_of_an_older_state_is_cancelled() {
+    let upload = row(UploadStage::Started, 7);
+    let (mut transfer, first) = Transfer::begin(target(), print(8), None, Some(&upload));
+    assert_eq!(first.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
+    let next = transfer.on(Outcome::Done);
+    assert_eq!((next.note, next.next), (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None))));
+}
+
+#[test]
+fn a_passing_failure_at_confirm_keeps_the_key() {
+    let decision = confirming().on(refused(Class::Transient, "InternalServerError"));
+    assert_eq!(decision.note, None);
+    assert_eq!(failed(&decision), Some(Class::Transient));
+}
+
+#[test]
+fn a_file_beyond_the_form_limit_is_blocked_with_the_reason() {
+    assert_eq!(failed(&begin(FORM_MAX + 1).1), Some(Class::Permanent));
+}
