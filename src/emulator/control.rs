@@ -1,0 +1,107 @@
+//! The control routes: faults, log, tree, clock, options. Design section 12.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::faults::Rule;
+use super::library::Node;
+use super::reply::{Answer, Reply, refuse};
+use super::store::Store;
+
+pub(super) fn handle(
+    store: &Store,
+    method: &str,
+    what: &str,
+    query: &HashMap<String, String>,
+    body: &Value,
+) -> Answer {
+    let mut inner = store.lock();
+    match (method, what) {
+        ("POST", "faults") => {
+            let list = if body.is_array() { body.clone() } else { json!([body]) };
+            let rules: Vec<Rule> = serde_json::from_value(list)
+                .map_err(|error| refuse(400, "BadRequest", format!("not a fault rule: {error}")))?;
+            inner.faults.rules.extend(rules);
+            Ok(Reply::empty(204))
+        }
+        ("GET", "faults") => Ok(Reply::json(200, &json!(inner.faults.rules))),
+        ("DELETE", "faults") => {
+            inner.faults.rules.clear();
+            Ok(Reply::empty(204))
+        }
+        ("GET", "log") if query.contains_key("summary") => Ok(Reply::json(200, &inner.log.summary())),
+        ("GET", "log") => Ok(Reply::json(200, &inner.log.lines())),
+        ("DELETE", "log") => {
+            inner.log.clear();
+            Ok(Reply::empty(204))
+        }
+        ("GET", "tree") => {
+            let mut entries = Vec::new();
+            inner.state.library.walk(|path, node| {
+                entries.push(match node {
+                    Node::Dir(_) => json!({"path": path.join("/"), "type": "dir"}),
+                    Node::File(file) => json!({
+                        "path": path.join("/"),
+                        "type": "file",
+                        "size": file.sums.size,
+                        "crc64": file.sums.crc64.to_string(),
+                        "fullHash": file.sums.full_hash,
+                    }),
+                });
+            });
+            let open = inner.state.uploads.values().filter(|upload| !upload.confirmed).count();
+            Ok(Reply::json(200, &json!({"entries": entries, "openUploads": open})))
+        }
+        ("POST", "clock") => {
+            let seconds = body["shift_seconds"]
+                .as_i64()
+                .ok_or_else(|| refuse(400, "BadRequest", "shift_seconds is not a whole number"))?;
+            inner.shift_ms = seconds.saturating_mul(1000);
+            Ok(Reply::empty(204))
+        }
+        ("POST", "options") => {
+            for (name, value) in body.as_object().into_iter().flatten() {
+                let options = &mut inner.options;
+                let done = match (name.as_str(), value) {
+                    ("quota", Value::Null) => {
+                        options.quota = None;
+                        true
+                    }
+                    ("quota", value) => {
+                        options.quota = value.as_u64();
+                        options.quota.is_some()
+                    }
+                    ("recycle_bin", Value::Bool(on)) => {
+                        options.recycle_bin = *on;
+                        true
+                    }
+                    ("form_life_seconds", value) => value
+                        .as_u64()
+                        .map(|seconds| options.form_life = Duration::from_secs(seconds))
+                        .is_some(),
+                    ("key_life_seconds", value) => value
+                        .as_u64()
+                        .map(|seconds| options.key_life = Duration::from_secs(seconds))
+                        .is_some(),
+                    ("library_secret", Value::String(secret)) => {
+                        options.library_secret.clone_from(secret);
+                        true
+                    }
+                    _ => false,
+                };
+                if !done {
+                    return Err(refuse(400, "BadRequest", format!("unknown option or value: {name}")));
+                }
+            }
+            Ok(Reply::empty(204))
+        }
+        ("DELETE", "tokens") => {
+            // As if every token had expired.
+            inner.state.tokens.clear();
+            Ok(Reply::empty(204))
+        }
+        _ => Err(refuse(404, "RouteNotFound", "no such control route")),
+    }
+}

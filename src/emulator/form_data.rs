@@ -1,0 +1,134 @@
+//! Taking a multipart/form-data body apart as it streams in: fields, then `file`, then the end. Sheet section 4.
+
+use bytes::{Buf, BytesMut};
+use memchr::memmem;
+
+use super::reply::{CosRefusal, cos_refuse};
+
+/// All fields before the content together; a form is some kilobytes.
+const HEAD_MAX: usize = 256 * 1024;
+
+/// What the parser found.
+pub(super) enum Part {
+    /// More bytes are needed.
+    More,
+    /// All fields came; content follows.
+    FileBegins(Vec<(String, String)>),
+    /// A piece of the content.
+    Content(BytesMut),
+    /// The content and the form ended as they should.
+    End,
+}
+
+enum At {
+    Fields,
+    Content,
+    /// After the delimiter that ended the content.
+    Tail,
+    Done,
+}
+
+/// The parser: bytes in, parts out.
+pub(super) struct FormData {
+    buffer: BytesMut,
+    delimiter: Vec<u8>,
+    fields: Vec<(String, String)>,
+    at: At,
+}
+
+impl FormData {
+    pub(super) fn new(boundary: &str) -> FormData {
+        // The first delimiter has no line before it: give it one.
+        let mut buffer = BytesMut::new();
+        buffer.extend_from_slice(b"\r\n");
+        FormData {
+            buffer,
+            delimiter: format!("\r\n--{boundary}").into_bytes(),
+            fields: Vec::new(),
+            at: At::Fields,
+        }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.at, At::Done)
+    }
+
+    pub(super) fn next(&mut self) -> Result<Part, CosRefusal> {
+        match self.at {
+            At::Fields => self.field(),
+            At::Content => Ok(self.content()),
+            At::Tail => self.tail(),
+            At::Done => Ok(Part::More),
+        }
+    }
+
+    /// One field, or the head of the part `file`.
+    fn field(&mut self) -> Result<Part, CosRefusal> {
+        let malformed = |what: &str| cos_refuse(400, "MalformedPOSTRequest", what.to_owned());
+        loop {
+            if self.buffer.len() > HEAD_MAX {
+                return Err(malformed("the fields before the file are too large"));
+            }
+            if self.buffer.len() < self.delimiter.len() + 2 {
+                return Ok(Part::More);
+            }
+            if !self.buffer.starts_with(&self.delimiter) {
+                return Err(malformed("the body does not begin with the boundary"));
+            }
+            let after = self.buffer.get(self.delimiter.len()..).unwrap_or_default();
+            if after.starts_with(b"--") {
+                return Err(cos_refuse(400, "MalformedPOSTRequest", "the form has no file"));
+            }
+            let Some(head_end) = memmem::find(after, b"\r\n\r\n") else { return Ok(Part::More) };
+            let head = String::from_utf8_lossy(after.get(..head_end).unwrap_or_default()).into_owned();
+            let name = parameter(&head, "name").ok_or_else(|| malformed("a part has no name"))?;
+            let value_at = self.delimiter.len() + head_end + 4;
+            if name == "file" {
+                self.buffer.advance(value_at);
+                self.at = At::Content;
+                return Ok(Part::FileBegins(std::mem::take(&mut self.fields)));
+            }
+            let rest = self.buffer.get(value_at..).unwrap_or_default();
+            let Some(len) = memmem::find(rest, &self.delimiter) else { return Ok(Part::More) };
+            let value = String::from_utf8_lossy(rest.get(..len).unwrap_or_default()).into_owned();
+            self.fields.push((name, value));
+            self.buffer.advance(value_at + len);
+        }
+    }
+
+    fn content(&mut self) -> Part {
+        if let Some(at) = memmem::find(&self.buffer, &self.delimiter) {
+            let piece = self.buffer.split_to(at);
+            self.buffer.advance(self.delimiter.len());
+            self.at = At::Tail;
+            return Part::Content(piece);
+        }
+        // The end of what is here may be the beginning of the delimiter.
+        let safe = self.buffer.len().saturating_sub(self.delimiter.len() - 1);
+        if safe == 0 { Part::More } else { Part::Content(self.buffer.split_to(safe)) }
+    }
+
+    fn tail(&mut self) -> Result<Part, CosRefusal> {
+        if self.buffer.len() < 2 {
+            return Ok(Part::More);
+        }
+        if !self.buffer.starts_with(b"--") {
+            return Err(cos_refuse(400, "MalformedPOSTRequest", "the file must be the last field"));
+        }
+        self.at = At::Done;
+        Ok(Part::End)
+    }
+}
+
+/// `name="value"` in a Content-Disposition line.
+fn parameter(head: &str, name: &str) -> Option<String> {
+    let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
+    line.split(';').find_map(|part| {
+        let value = part.trim().strip_prefix(name)?.strip_prefix('=')?;
+        Some(value.trim_matches('"').to_owned())
+    })
+}
