@@ -223,7 +223,7 @@ impl Turn<'_> {
 }
 
 /// The range of paths strictly below a directory: from `path/` up to, not including, `path0` (the byte after `/`).
-fn subtree(path: &RelPath) -> (Vec<u8>, Option<Vec<u8>>) {
+pub(super) fn subtree(path: &RelPath) -> (Vec<u8>, Option<Vec<u8>>) {
     if path.is_root() {
         return (Vec::new(), None);
     }

@@ -3,10 +3,24 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::rows::{MirrorId, MirrorRow, RootIdentity};
-use super::{JournalError, Turn};
+use super::{Journal, JournalError, Turn};
 use crate::relpath::RelPath;
 
 const COLUMNS: &str = "id, name, root_inode, root_fsid, scanned_at_ms, dirty";
+
+impl Journal {
+    /// Whether the root of the mirror `name` was ever seen.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn knows_root(&self, name: &str) -> Result<bool, JournalError> {
+        let known = self
+            .connection
+            .query_row("SELECT root_inode IS NOT NULL FROM mirror WHERE name = ?1", [name], |row| row.get(0))
+            .optional()?;
+        Ok(known.unwrap_or(false))
+    }
+}
 
 impl Turn<'_> {
     /// The mirror `name`, made if it is new. When it used to have another local root or another target,

@@ -404,6 +404,34 @@ impl Reader {
             .optional()?)
     }
 
+    /// Files in a directory and below it: all of them, and those that are not mirrored. `None`: the
+    /// journal does not know the directory.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn below(&self, mirror: MirrorId, path: &RelPath) -> Result<Option<(u64, u64)>, JournalError> {
+        let known: Option<bool> = self
+            .connection
+            .prepare_cached("SELECT gone_at_ms IS NULL FROM dir WHERE mirror_id = ?1 AND path = ?2")?
+            .query_row(params![mirror.0, path.as_bytes()], |row| row.get(0))
+            .optional()?;
+        if known != Some(true) {
+            return Ok(None);
+        }
+        let (from, upto) = super::dirs::subtree(path);
+        Ok(Some(
+            self.connection
+                .prepare_cached(
+                    "SELECT count(*), count(f.next_at_ms) FROM dir d JOIN file f ON f.dir_id = d.id
+                      WHERE d.mirror_id = ?1 AND f.gone_at_ms IS NULL
+                        AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4)))",
+                )?
+                .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
+                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+                })?,
+        ))
+    }
+
     /// Everything that is left out of a mirror, in order.
     ///
     /// # Errors

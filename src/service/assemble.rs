@@ -1,0 +1,197 @@
+//! From a configuration to an engine and a shell that are ready to run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::config::{Config, RootProblem, WatchMode};
+use crate::journal::{Holder, Journal, JournalError, LockError, StateLock};
+use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
+use crate::smh::{Client, Grant};
+use crate::tree::{Root, Watcher};
+
+/// Facts that wait for the engine; tasks that have more to say wait.
+const FACTS: usize = 1024;
+
+/// The process cannot begin its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The machine is not as the configuration says.
+    #[error("{}", .0.iter().map(|p| format!("{}: {}", p.key, p.message)).collect::<Vec<_>>().join("\n"))]
+    Machine(Vec<RootProblem>),
+    /// Another instance has the state, or the lock cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The client cannot be built.
+    #[error("cannot prepare the connection to the service: {0}")]
+    Client(String),
+}
+
+/// How the work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// For ever, watching.
+    Daemon,
+    /// One pass.
+    Once,
+    /// One pass that sends nothing.
+    DryRun,
+}
+
+/// The state, taken and open.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Held until the end of the process.
+    pub lock: StateLock,
+    /// The one writer.
+    pub journal: Journal,
+}
+
+/// An engine with its shell.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Decides.
+    pub engine: Engine,
+    /// Performs.
+    pub shell: Shell,
+    /// What the shell reports.
+    pub facts: mpsc::Receiver<Fact>,
+}
+
+/// Looks at the machine, takes the state folder and opens the journal.
+///
+/// # Errors
+/// See [`ServiceError`]. A root that is missing is an error only when it was never seen: later it may
+/// be a filesystem that is not mounted yet.
+pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> {
+    let problems = config.check_machine();
+    let (missing, hard): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.missing);
+    if !hard.is_empty() {
+        return Err(ServiceError::Machine(hard.into_iter().chain(missing).collect()));
+    }
+    let now = clock.now();
+    let holder = Holder {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        since_ms: now.unix_ms,
+    };
+    let lock = StateLock::take(&config.state_dir, &holder)?;
+    let stamp = jiff::Timestamp::from_millisecond(now.unix_ms)
+        .map(|at| at.strftime("%Y%m%dT%H%M%SZ").to_string())
+        .unwrap_or_else(|_| now.unix_ms.to_string());
+    let (journal, aside) = Journal::open(&config.state_dir, &stamp)?;
+    if let Some(aside) = aside {
+        tracing::error!(
+            path = %aside.path.display(),
+            reason = aside.reason,
+            "the journal was damaged and is set aside; a new one is filled by a scan"
+        );
+    }
+    let mut unknown = Vec::new();
+    for problem in missing {
+        let name = config
+            .mirrors
+            .iter()
+            .find(|mirror| problem.key == format!("mirror \"{}\".local", mirror.name));
+        match name {
+            Some(mirror) if journal.knows_root(&mirror.name)? => {}
+            _ => unknown.push(problem),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(ServiceError::Machine(unknown));
+    }
+    Ok(Prepared { lock, journal })
+}
+
+/// A journal to try things on; nothing is taken or written.
+///
+/// # Errors
+/// The roots are not there, or the journal cannot be read.
+pub fn scratch(config: &Config) -> Result<Journal, ServiceError> {
+    let problems: Vec<RootProblem> =
+        config.check_machine().into_iter().filter(|p| p.key != "state_dir").collect();
+    if !problems.is_empty() {
+        return Err(ServiceError::Machine(problems));
+    }
+    Ok(Journal::scratch_copy(&config.state_dir)?)
+}
+
+/// Puts engine and shell together.
+///
+/// # Errors
+/// The journal or the client cannot be used.
+pub fn assemble(
+    config: &Config,
+    journal: Journal,
+    mode: Mode,
+    clock: Clock,
+) -> Result<Assembled, ServiceError> {
+    let client = match mode {
+        Mode::DryRun => None,
+        _ => Some(
+            Client::new(&config.remote, Grant::Mirror, clock).map_err(ServiceError::Client)?,
+        ),
+    };
+    let watcher = match mode {
+        Mode::Daemon => watcher(),
+        _ => None,
+    };
+    let mut mirrors = Vec::new();
+    let mut locals: Vec<(PathBuf, Vec<String>, bool)> = Vec::new();
+    for mirror in &config.mirrors {
+        let watch = watcher.is_some() && wants_watch(mirror.watch, &mirror.local);
+        locals.push((mirror.local.clone(), mirror.exclude.clone(), watch));
+        mirrors.push(MirrorSettings {
+            name: mirror.name.clone(),
+            local: mirror.local.clone(),
+            remote: mirror.remote.clone(),
+            target: format!(
+                "{}/{}/{}",
+                config.remote.library_id,
+                config.remote.space_id,
+                mirror.remote.join("/")
+            ),
+            settle: mirror.settle,
+            settle_max: mirror.settle_max,
+            rescan: mirror.rescan,
+            poll_interval: mirror.poll_interval,
+            watch,
+        });
+    }
+    let settings = Settings {
+        mirrors,
+        concurrency: config.transfer.concurrency,
+        once: mode != Mode::Daemon,
+        dry_run: mode == Mode::DryRun,
+    };
+    let (sender, facts) = mpsc::channel(FACTS);
+    let engine = Engine::new(journal, settings, clock.now(), Rng::new())?;
+    let shell = Shell::new(client, watcher, &locals, sender);
+    Ok(Assembled { engine, shell, facts })
+}
+
+fn watcher() -> Option<Arc<Watcher>> {
+    match Watcher::new() {
+        Ok(watcher) => Some(Arc::new(watcher)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot watch (fs.inotify.max_user_instances?); folders are polled");
+            None
+        }
+    }
+}
+
+/// Network and FUSE filesystems give no hints about changes made elsewhere.
+fn wants_watch(mode: WatchMode, local: &std::path::Path) -> bool {
+    match mode {
+        WatchMode::Poll => false,
+        WatchMode::Inotify => true,
+        WatchMode::Auto => Root::open(local).map_or(true, |root| root.is_stable()),
+    }
+}
