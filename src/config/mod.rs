@@ -18,5 +18,13 @@ pub use types::{
     Transfer, WatchMode,
 };
 
+/// Reads a size like `20MiB`.
+///
+/// # Errors
+/// What a size looks like.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    units::size(text)
+}
+
 /// The commented sample: every key with its default. `config init` writes it.
 pub const SAMPLE: &str = include_str!("../../config/config.toml");

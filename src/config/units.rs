@@ -33,7 +33,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `0`, `512KiB`, `20MiB`, `1GB`.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a size; write for example 512KiB, 20MiB, 1GB or 0");
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
