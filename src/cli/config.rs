@@ -1,204 +1,210 @@
 //! `config check`, `config show`, `config init`.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::{Context, Exit, Failure, output};
-use crate::config::{Auth, Config, LogFormat, Mirror, SAMPLE, SecretSource, WatchMode};
-use crate::service::ServiceError;
+use super::output::{print_json, print_line};
+use super::{Exit, Failure, Global};
+use crate::config::{
+    Auth, Config, ConfigError, Environment, Problem, ProblemKind, SecretError, SecretSource,
+    kind_of, sample_for, several,
+};
 
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+/// Check, show or begin a configuration.
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
     #[command(subcommand)]
-    what: What,
+    action: Action,
 }
 
-#[derive(Debug, clap::Subcommand)]
-enum What {
-    /// Say everything that is wrong with the configuration and the folders it names
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Check the file, the folders it names and the secret; say all that is wrong
     Check,
-    /// Show the configuration with all defaults, without secrets
+    /// Show the effective configuration with every default, as TOML or JSON; never a secret
     Show,
-    /// Write a commented sample
-    Init {
-        /// Write over a file that is there
-        #[arg(long)]
-        force: bool,
-        /// Print it instead
-        #[arg(long)]
-        stdout: bool,
-    },
+    /// Write a commented sample for this user, or to the file named with -c
+    Init(Init),
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    match args.what {
-        What::Check => check(context),
-        What::Show => show(context),
-        What::Init { force, stdout } => init(context, force, stdout),
+#[derive(Debug, Args)]
+struct Init {
+    /// Replace the file if there is one
+    #[arg(long)]
+    force: bool,
+    /// Print the sample instead of writing it
+    #[arg(long, conflicts_with = "force")]
+    stdout: bool,
+}
+
+pub(super) fn run(args: &ConfigArgs, global: &Global) -> Result<Exit, Failure> {
+    let env = Environment::from_process();
+    match &args.action {
+        Action::Check => check(global, &env),
+        Action::Show => show(global, &env),
+        Action::Init(options) => init(options, global, &env),
     }
 }
 
-fn check(context: &Context) -> Result<Exit, Failure> {
-    let config = context.load()?;
-    let problems = config.check_machine();
-    if !problems.is_empty() {
-        return Err(ServiceError::Machine(problems).into());
-    }
-    let count = config.mirrors.len();
-    let mirrors = if count == 1 { "1 mirror".to_owned() } else { format!("{count} mirrors") };
-    if context.json {
-        output::json(&json!({"schema": 1, "file": config.file, "ok": true}));
-    } else {
-        output::line(&format!(
-            "{}: good, {mirrors}. Whether the service lets us in shows `smh-mirror sync --quiet`.",
-            config.file.display()
-        ));
-    }
-    Ok(Exit::Done)
-}
-
-fn show(context: &Context) -> Result<Exit, Failure> {
-    let config = context.load()?;
-    let value = describe(&config);
-    if context.json {
-        output::json(&value);
-        return Ok(Exit::Done);
-    }
-    let text = toml::to_string(&without_nulls(value)).map_err(anyhow::Error::from)?;
-    output::line(&format!("# {}", config.file.display()));
-    output::line(text.trim_end());
-    Ok(Exit::Done)
-}
-
-fn describe(config: &Config) -> Value {
-    let mirrors: Vec<Value> = config.mirrors.iter().map(mirror).collect();
-    json!({
-        "state_dir": config.state_dir,
-        "remote": {
-            "endpoint": config.remote.endpoint,
-            "library_id": config.remote.library_id,
-            "space_id": config.remote.space_id,
-            "user_id": config.remote.user_id,
-            "ca_file": config.remote.ca_file,
-            // A proxy may carry a password.
-            "proxy": config.remote.proxy.as_ref().map(|proxy| match proxy.rsplit_once('@') {
-                Some((_, host)) => format!("[credentials]@{host}"),
-                None => proxy.clone(),
-            }),
-            "auth": auth(&config.remote.auth),
-        },
-        "mirror": mirrors,
-        "transfer": {
-            "concurrency": config.transfer.concurrency,
-            "bandwidth_limit": config.transfer.bandwidth_limit.to_string(),
-        },
-        "log": {
-            "level": config.log.level,
-            "format": match config.log.format {
-                LogFormat::Auto => "auto",
-                LogFormat::Text => "text",
-                LogFormat::Json => "json",
-            },
-        },
-    })
-}
-
-fn auth(auth: &Auth) -> Value {
-    match auth {
-        Auth::LibrarySecret(SecretSource::File(path)) => json!({"library_secret_file": path}),
-        Auth::AccessToken(SecretSource::File(path)) => json!({"access_token_file": path}),
-        Auth::AccessToken(SecretSource::Command(words)) => json!({"access_token_command": words}),
-        // From the environment: nothing that could be written into a file.
-        _ => json!({}),
-    }
-}
-
-fn mirror(mirror: &Mirror) -> Value {
-    let time = |duration: std::time::Duration| match duration.subsec_millis() {
-        0 => format!("{}s", duration.as_secs()),
-        _ => format!("{}ms", duration.as_millis()),
-    };
-    let max_delete = [
-        mirror.max_delete.files.map(|files| files.to_string()),
-        mirror.max_delete.percent.map(|percent| format!("{percent}%")),
-    ];
-    json!({
-        "name": mirror.name,
-        "local": mirror.local,
-        "remote": mirror.remote.join("/"),
-        "exclude": mirror.exclude,
-        "settle": time(mirror.settle),
-        "settle_max": time(mirror.settle_max),
-        "rescan": time(mirror.rescan),
-        "watch": match mirror.watch {
-            WatchMode::Auto => "auto",
-            WatchMode::Inotify => "inotify",
-            WatchMode::Poll => "poll",
-        },
-        "poll_interval": time(mirror.poll_interval),
-        "symlinks": "skip",
-        "names": "skip",
-        "delete": "keep",
-        "delete_grace": time(mirror.delete_grace),
-        "max_delete": max_delete.into_iter().flatten().collect::<Vec<_>>().join(" or "),
-    })
-}
-
-/// TOML has no null.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key, without_nulls(value)))
-            .collect(),
-        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
-        other => other,
-    }
-}
-
-fn init(context: &Context, force: bool, stdout: bool) -> Result<Exit, Failure> {
-    if stdout {
-        output::line(SAMPLE.trim_end());
-        return Ok(Exit::Done);
-    }
-    let file = context
-        .config
-        .clone()
-        .or_else(|| context.environment.user_file())
-        .ok_or_else(|| {
-            Failure::new(Exit::Config, anyhow::anyhow!("there is no home to write to; name a file with -c"))
-        })?;
-    let failed = |error: std::io::Error| {
-        let exit = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Exit::Permission,
-            _ => Exit::Unexpected,
-        };
-        Failure::new(exit, anyhow::anyhow!("cannot write {}: {error}", file.display()))
-    };
-    if let Some(parent) = file.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).mode(0o600);
-    if force { options.create(true).truncate(true) } else { options.create_new(true) };
-    let mut written = match options.open(&file) {
-        Ok(written) => written,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(Failure::new(
-                Exit::Config,
-                anyhow::anyhow!("{} exists; edit it, or write over it with --force", file.display()),
-            ));
+fn check(global: &Global, env: &Environment) -> Result<Exit, Failure> {
+    let file = Config::locate(global.config(), env)?;
+    let (config, problems) = match Config::load(&file, env) {
+        Ok(config) => {
+            let mut problems = config.check_roots();
+            problems.extend(check_command(&config));
+            (Some(config), problems)
         }
-        Err(error) => return Err(failed(error)),
+        Err(ConfigError::Invalid(problems)) => (None, problems),
+        Err(other) => return Err(other.into()),
     };
-    written.write_all(SAMPLE.as_bytes()).map_err(failed)?;
-    output::line(&format!(
-        "wrote {}; fill in endpoint, library_id, the secret and your folders, then run `smh-mirror config check`",
-        file.display()
-    ));
+    let good = config.filter(|_| problems.is_empty());
+    if global.json {
+        print_json(&json!({
+            "schema": 1,
+            "file": file.display().to_string(),
+            "good": good.is_some(),
+            "problems": problems.iter().map(problem_json).collect::<Vec<_>>(),
+        }))?;
+        return Ok(if good.is_some() { Exit::Done } else { kind_of(&problems).into() });
+    }
+    let Some(config) = good else {
+        return Err(Failure::new(kind_of(&problems).into(), anyhow!("{}", several(&problems))));
+    };
+    let count = config.mirrors.len();
+    let mut text = format!("{}: good: {count} mirror{}", file.display(), plural(count));
+    for mirror in &config.mirrors {
+        let (name, local, remote) = (&mirror.name, mirror.local.display(), mirror.remote.join("/"));
+        text.push_str(&format!("\n  {name}: {local} -> {remote:?}"));
+    }
+    print_line(&text)?;
     Ok(Exit::Done)
+}
+
+/// Loading has read a secret from everywhere but from a command, which it does not run.
+fn check_command(config: &Config) -> Option<Problem> {
+    let (Auth::LibrarySecret(source) | Auth::AccessToken(source)) = &config.remote.auth;
+    if !matches!(source, SecretSource::Command(_)) {
+        return None;
+    }
+    let error: SecretError = source.read().err()?;
+    let key = "remote.auth.access_token_command";
+    Some(Problem {
+        file: config.file.clone(),
+        line: config.lines.of(key),
+        key: key.to_owned(),
+        what: format!("{} {}", error.place, error.trouble),
+        next: error.trouble.next().to_owned(),
+        kind: error.kind(),
+    })
+}
+
+fn problem_json(problem: &Problem) -> serde_json::Value {
+    json!({
+        "line": problem.line,
+        "key": problem.key,
+        "what": problem.what,
+        "next": problem.next,
+        "kind": match problem.kind {
+            ProblemKind::Config => "config",
+            ProblemKind::Absent => "absent",
+            ProblemKind::Permission => "permission",
+        },
+    })
+}
+
+fn show(global: &Global, env: &Environment) -> Result<Exit, Failure> {
+    let file = Config::locate(global.config(), env)?;
+    let config = Config::load_without_secret(&file, env)?;
+    if global.json {
+        print_json(&config.to_json())?;
+    } else {
+        print_line(&config.to_toml())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn init(options: &Init, global: &Global, env: &Environment) -> Result<Exit, Failure> {
+    let place = place(global, env);
+    if options.stdout {
+        let text = sample_for(place.as_deref().unwrap_or(Path::new("")));
+        print_line(&text)?;
+        return Ok(Exit::Done);
+    }
+    let place = place.ok_or_else(|| {
+        let said = anyhow!(
+            "no place for the file: neither XDG_CONFIG_HOME nor HOME is set; name one with -c"
+        );
+        Failure::new(Exit::Config, said)
+    })?;
+    write_sample(&place, options.force)?;
+    if global.json {
+        print_json(&json!({ "schema": 1, "file": place.display().to_string() }))?;
+    } else {
+        print_line(&format!(
+            "{}: written; put in your library, its secret and your folder, then run `smh-mirror{} config check`",
+            place.display(),
+            global.config().map(|path| format!(" -c {}", path.display())).unwrap_or_default()
+        ))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn place(global: &Global, env: &Environment) -> Option<PathBuf> {
+    global.config().map(Path::to_path_buf).or_else(|| env.user_config())
+}
+
+fn write_sample(place: &Path, force: bool) -> Result<(), Failure> {
+    if let Some(dir) = place.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        std::fs::create_dir_all(dir)
+            .map_err(|error| denied(error, &format!("{}: cannot be created", dir.display())))?;
+    }
+    // Written beside it and moved there: a full disk leaves the old file, and a link is replaced
+    // instead of followed.
+    let mut beside = place.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = write_new(&beside, &sample_for(place)).and_then(|()| {
+        if force {
+            std::fs::rename(&beside, place)
+        } else {
+            // Unlike a move, a link never replaces.
+            std::fs::hard_link(&beside, place)
+        }
+    });
+    // After a move it is gone already; what else could be done about it here?
+    let _ = std::fs::remove_file(&beside);
+    written.map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            let said = anyhow!(
+                "{} exists; edit it, or replace it with `smh-mirror config init --force`",
+                place.display()
+            );
+            return Failure::new(Exit::Config, said);
+        }
+        denied(error, &format!("{}: cannot be written", place.display()))
+    })
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn denied(error: std::io::Error, said: &str) -> Failure {
+    let exit = match error.kind() {
+        ErrorKind::PermissionDenied => Exit::Permission,
+        _ => Exit::Unexpected,
+    };
+    let next = "name another place with -c";
+    Failure::new(exit, anyhow::Error::new(error).context(format!("{said}; {next}")))
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }

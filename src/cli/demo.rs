@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 
 use super::progress::Progress;
-use super::{Context, Exit, Failure, output, runtime};
+use super::{Exit, Failure, Global, output, runtime};
 use crate::clock::Clock;
-use crate::config::{Auth, Config, Environment, SecretSource};
+use crate::config::{Config, Environment};
 use crate::emulator::{Options, start};
 use crate::mirror::{Event, Finished, Observer, run as run_loop};
 use crate::service::{Assembled, Mode, assemble, init_logging, prepare, stop_on_signals};
@@ -35,9 +35,10 @@ impl Drop for Scratch {
     }
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    let unwritable =
-        |path: &Path, error: std::io::Error| anyhow::anyhow!("cannot write {}: {error}", path.display());
+pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
+    let unwritable = |path: &Path, error: std::io::Error| {
+        anyhow::anyhow!("cannot write {}: {error}", path.display())
+    };
     let scratch = match args.data {
         Some(_) => None,
         None => {
@@ -54,7 +55,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     };
     let folder = match &args.folder {
         Some(folder) => folder.canonicalize().map_err(|error| {
-            Failure::new(Exit::Config, anyhow::anyhow!("cannot use the folder {}: {error}", folder.display()))
+            Failure::new(
+                Exit::Config,
+                anyhow::anyhow!("cannot use the folder {}: {error}", folder.display()),
+            )
         })?,
         None => {
             let folder = base.join("sample");
@@ -65,11 +69,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
     if base.starts_with(&folder) {
         return Err(Failure::new(
             Exit::Usage,
-            anyhow::anyhow!("{} lies inside {}; name another --data or TMPDIR", base.display(), folder.display()),
+            anyhow::anyhow!(
+                "{} lies inside {}; name another --data or TMPDIR",
+                base.display(),
+                folder.display()
+            ),
         ));
     }
     let runtime = runtime()?;
-    let ended = runtime.block_on(in_runtime(context, args, &base, &folder));
+    let ended = runtime.block_on(in_runtime(global, args, &base, &folder));
     runtime.shutdown_background();
     let exit = ended?;
     if scratch.is_none() {
@@ -80,19 +88,24 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
 
 fn sample(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder.join("letters/2026"))?;
-    fs::write(folder.join("README.txt"), "Change me, add files beside me: each change appears in the library.\n")?;
+    fs::write(
+        folder.join("README.txt"),
+        "Change me, add files beside me: each change appears in the library.\n",
+    )?;
     fs::write(folder.join("letters/2026/hello.txt"), "Hello, library.\n")?;
     fs::write(folder.join("data.bin"), vec![42; 3 << 20])
 }
 
 async fn in_runtime(
-    context: &Context,
+    global: &Global,
     args: &Args,
     base: &Path,
     folder: &Path,
 ) -> Result<Exit, Failure> {
     let stop = stop_on_signals().map_err(anyhow::Error::from)?;
     let data = base.join("library");
+    fs::create_dir_all(base)
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", base.display()))?;
     let emulator = start(Options::new(data.clone())).await.map_err(anyhow::Error::from)?;
     let config = config(&emulator.endpoint(), base, folder)?;
     init_logging(&config.log);
@@ -104,7 +117,7 @@ async fn in_runtime(
     let mode = if args.once { Mode::Once } else { Mode::Daemon };
     let Assembled { engine, shell, facts } = assemble(&config, prepared.journal, mode, clock)?;
     let mut demo = Demo {
-        progress: Progress::new(context.json, true),
+        progress: Progress::new(global.json, true),
         waiting: 0,
         scanned: false,
         told: args.once,
@@ -119,27 +132,23 @@ async fn in_runtime(
     Ok(if finished == Finished::Drained { view.exit() } else { Exit::Done })
 }
 
-/// The same validation as for a file, with the secret handed over like a variable.
+/// A configuration like any other, in a file like any other; the secret comes like a variable.
 fn config(endpoint: &str, base: &Path, folder: &Path) -> Result<Config, Failure> {
     let text = |path: &Path| toml::Value::String(path.display().to_string()).to_string();
     let written = format!(
-        "state_dir = {}\n[remote]\nendpoint = \"{endpoint}\"\nlibrary_id = \"smhemulator\"\n\
-         [[mirror]]\nname = \"demo\"\nlocal = {}\nremote = \"\"\n[log]\nlevel = \"warn\"\n",
+        "state_dir = {}\n\n[remote]\nendpoint = \"{endpoint}\"\nlibrary_id = \"smhemulator\"\n\n\
+         [[mirror]]\nname = \"demo\"\nlocal = {}\nremote = \"\"\n\n[log]\nlevel = \"warn\"\n",
         text(&base.join("state")),
         text(folder),
     );
+    let file = base.join("config.toml");
+    fs::write(&file, written)
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", file.display()))?;
     let environment = Environment {
         library_secret: Some(SecretString::from("emulator-secret")),
         ..Environment::default()
     };
-    let mut config = Config::parse(Path::new("(demo)"), &written, &environment).map_err(|problems| {
-        let lines: Vec<String> =
-            problems.iter().map(|p| format!("{}: {}", p.key, p.message)).collect();
-        Failure::new(Exit::Config, anyhow::anyhow!("{}", lines.join("\n")))
-    })?;
-    config.remote.auth =
-        Auth::LibrarySecret(SecretSource::Value(SecretString::from("emulator-secret")));
-    Ok(config)
+    Ok(Config::load(&file, &environment)?)
 }
 
 /// A line a file, and a word when everything is there.

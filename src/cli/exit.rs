@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::config::{ConfigError, ProblemKind};
+
 /// How a command ended. The numbers are a contract: scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -57,11 +59,28 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+impl From<ProblemKind> for Exit {
+    fn from(kind: ProblemKind) -> Exit {
+        match kind {
+            ProblemKind::Config | ProblemKind::Absent => Exit::Config,
+            ProblemKind::Permission => Exit::Permission,
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::new(error.kind().into(), error)
+    }
+}
+
 /// Prints what failed to stderr and gives the exit code.
 #[expect(clippy::print_stderr, reason = "the last words of the program")]
 pub(super) fn report(done: Result<Exit, Failure>) -> ExitCode {
     match done {
         Ok(exit) => exit.into(),
+        // Whoever read the output has seen enough; there is nobody to tell.
+        Err(failure) if failure.exit == Exit::Done => Exit::Done.into(),
         Err(failure) => {
             eprintln!("error: {:#}", failure.error);
             failure.exit.into()

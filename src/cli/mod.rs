@@ -11,12 +11,12 @@ mod status;
 mod status_view;
 mod sync;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, Environment};
+use crate::config::{Config, Environment, kind_of};
 use crate::service::ServiceError;
 pub use exit::{Exit, Failure};
 
@@ -24,14 +24,40 @@ pub use exit::{Exit, Failure};
 #[derive(Debug, Parser)]
 #[command(name = "smh-mirror", version, about)]
 struct Cli {
-    /// Configuration file [default: ~/.config/smh-mirror/config.toml or /etc/smh-mirror/config.toml]
-    #[arg(short, long, global = true, value_name = "FILE", env = "SMH_MIRROR_CONFIG")]
-    config: Option<PathBuf>,
-    /// Write JSON instead of text
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// Configuration file [default: $XDG_CONFIG_HOME/smh-mirror/config.toml or /etc/smh-mirror/config.toml]
+    #[arg(short, long, global = true, value_name = "FILE", env = "SMH_MIRROR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Show JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Global {
+    /// The file that was named, if any.
+    fn config(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The configuration, complete with its secret.
+    fn load(&self) -> Result<Config, Failure> {
+        let env = Environment::from_process();
+        Ok(Config::load(&Config::locate(self.config(), &env)?, &env)?)
+    }
+
+    /// The configuration for who only asks: the secret may be out of reach.
+    fn load_without_secret(&self) -> Result<Config, Failure> {
+        let env = Environment::from_process();
+        Ok(Config::load_without_secret(&Config::locate(self.config(), &env)?, &env)?)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,47 +69,19 @@ enum Command {
     /// What is mirrored, what waits, what is wrong
     Status(status::Args),
     /// Check, show or write the configuration
-    Config(config::Args),
+    Config(config::ConfigArgs),
     /// See it work: mirror a folder into an emulator inside this process
     Demo(demo::Args),
     /// An SMH library on loopback, for tests
     Emulator(emulator::Args),
 }
 
-/// What every command may need.
-struct Context {
-    config: Option<PathBuf>,
-    json: bool,
-    environment: Environment,
-}
-
-impl Context {
-    fn load(&self) -> Result<Config, Failure> {
-        let file = self.environment.locate(self.config.as_deref())?;
-        Ok(Config::load(&file, &self.environment)?)
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Failure {
-        let exit = match &error {
-            ConfigError::Unreadable { source, .. }
-                if source.kind() == std::io::ErrorKind::PermissionDenied =>
-            {
-                Exit::Permission
-            }
-            _ => Exit::Config,
-        };
-        Failure::new(exit, error)
-    }
-}
-
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Failure {
         use crate::journal::{JournalError, LockError};
         let exit = match &error {
-            ServiceError::Machine(problems) if problems.iter().all(|p| p.permission) => Exit::Permission,
-            ServiceError::Machine(_) | ServiceError::Client(_) => Exit::Config,
+            ServiceError::Machine(problems) => kind_of(problems).into(),
+            ServiceError::Client(_) => Exit::Config,
             ServiceError::Lock(LockError::Held { .. }) => Exit::Busy,
             ServiceError::Lock(LockError::Io { source, .. })
                 if source.kind() == std::io::ErrorKind::PermissionDenied =>
@@ -104,14 +102,13 @@ impl From<ServiceError> for Failure {
 /// Parses the arguments, runs the command, says what failed.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let context =
-        Context { config: cli.config, json: cli.json, environment: Environment::of_process() };
+    let global = cli.global;
     let done = match cli.command {
-        Command::Run(args) => run::run(&context, &args),
-        Command::Sync(args) => sync::run(&context, &args),
-        Command::Status(args) => status::run(&context, &args),
-        Command::Config(args) => config::run(&context, &args),
-        Command::Demo(args) => demo::run(&context, &args),
+        Command::Run(args) => run::run(&global, &args),
+        Command::Sync(args) => sync::run(&global, &args),
+        Command::Status(args) => status::run(&global, &args),
+        Command::Config(args) => config::run(&args, &global),
+        Command::Demo(args) => demo::run(&global, &args),
         Command::Emulator(args) => emulator::run(args),
     };
     exit::report(done)

@@ -1,29 +1,40 @@
-//! Writing to stdout: a reader that went away is not an error; colour only where a person looks.
+//! What commands show: lines and JSON on stdout, and whether in colour.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
-/// Writes a line to stdout. `false`: nobody reads any more.
+use super::{Exit, Failure};
+
+/// Writes text and a line end to stdout.
+///
+/// # Errors
+///
+/// When stdout takes nothing more. When its reader has gone, which is how `head` says that it has
+/// seen enough, the failure ends the program with [`Exit::Done`] and without a word.
+pub(super) fn print_line(text: &str) -> Result<(), Failure> {
+    write_to(&mut std::io::stdout().lock(), text)
+}
+
+/// Writes a JSON document to stdout, readable for people too.
+///
+/// # Errors
+///
+/// As [`print_line`].
+pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print_line(&format!("{value:#}"))
+}
+
+/// Whether what goes to `stream` may have colours and bars.
+#[must_use]
+pub(super) fn colour(stream: &impl IsTerminal) -> bool {
+    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    given("NO_COLOR").is_none()
+        && given("TERM").is_none_or(|term| term != "dumb")
+        && stream.is_terminal()
+}
+
+/// Writes a line about something that happens. `false`: nobody reads any more, and the work goes on.
 pub(super) fn line(text: &str) -> bool {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
-}
-
-/// Writes JSON, for people who look and for programs that read.
-pub(super) fn json(value: &serde_json::Value) -> bool {
-    // Values made of text and numbers always have a text form.
-    line(&serde_json::to_string_pretty(value).unwrap_or_default())
-}
-
-/// Whether a person looks at stdout.
-pub(super) fn is_terminal() -> bool {
-    std::io::stdout().is_terminal()
-}
-
-/// Whether bars and colours are welcome on stderr.
-pub(super) fn is_fancy() -> bool {
-    std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none()
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    print_line(text).is_ok()
 }
 
 /// Bytes for people.
@@ -46,5 +57,57 @@ pub(super) fn ago(unix_ms: i64, now_ms: i64) -> String {
         120..=7_199 => format!("{} min ago", seconds / 60),
         7_200..=172_799 => format!("{} h ago", seconds / 3_600),
         _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+fn write_to(stream: &mut impl Write, text: &str) -> Result<(), Failure> {
+    let written = stream
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { stream.write_all(b"\n") })
+        .and_then(|()| stream.flush());
+    written.map_err(|error| {
+        let exit = match error.kind() {
+            ErrorKind::BrokenPipe => Exit::Done,
+            _ => Exit::Unexpected,
+        };
+        Failure::new(exit, anyhow::Error::new(error).context("cannot write to stdout"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed(ErrorKind);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn ends_every_text_with_one_line_end() {
+        for text in ["a", "a\n"] {
+            let mut written = Vec::new();
+            write_to(&mut written, text).unwrap();
+            assert_eq!(written, b"a\n");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure_but_a_full_disk_is() {
+        let gone = write_to(&mut Closed(ErrorKind::BrokenPipe), "a").unwrap_err();
+        assert_eq!(gone.exit, Exit::Done);
+        let full = write_to(&mut Closed(ErrorKind::StorageFull), "a").unwrap_err();
+        assert_eq!(full.exit, Exit::Unexpected);
+    }
+
+    #[test]
+    fn what_is_no_terminal_gets_no_colour() {
+        assert!(!colour(&std::fs::File::open("/dev/null").unwrap()));
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Done {
 impl Progress {
     /// `plain`: never bars.
     pub(super) fn new(quiet: bool, plain: bool) -> Progress {
-        let bar = (!quiet && !plain && output::is_fancy()).then(|| {
+        let bar = (!quiet && !plain && output::colour(&std::io::stderr())).then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8));
             let style = ProgressStyle::with_template(
                 "{spinner} {msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} eta {eta}",

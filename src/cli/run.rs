@@ -1,14 +1,14 @@
 //! `run`: the daemon, in the foreground.
 
-use super::{Context, Exit, Failure, runtime};
+use super::{Exit, Failure, Global, runtime};
 use crate::clock::Clock;
 use crate::service::{Mode, assemble, daemon, init_logging, prepare, stop_on_signals};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-pub(super) fn run(context: &Context, _args: &Args) -> Result<Exit, Failure> {
-    let config = context.load()?;
+pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
+    let config = global.load()?;
     init_logging(&config.log);
     let clock = Clock::start();
     let prepared = prepare(&config, clock)?;
@@ -16,7 +16,9 @@ pub(super) fn run(context: &Context, _args: &Args) -> Result<Exit, Failure> {
     let ended = runtime.block_on(async {
         let stop = stop_on_signals().map_err(anyhow::Error::from)?;
         let assembled = assemble(&config, prepared.journal, Mode::Daemon, clock)?;
-        daemon(assembled, clock, stop).await.map_err(|error| Failure::from(anyhow::Error::from(error)))
+        daemon(assembled, clock, stop)
+            .await
+            .map_err(|error| Failure::from(anyhow::Error::from(error)))
     });
     // Uploads that still run are parked: the journal has their keys.
     runtime.shutdown_background();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::status_view::{self, View, text};
-use super::{Context, Exit, Failure, output};
+use super::{Exit, Failure, Global, output};
 use crate::clock::Clock;
 use crate::config::{Config, Mirror};
 use crate::journal::{EntryState, Holder, JournalError, Reader, StateLock};
@@ -32,26 +32,26 @@ pub(super) struct Args {
     exit_code: bool,
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    let config = context.load()?;
+pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
+    let config = global.load_without_secret()?;
     let clock = Clock::start();
     loop {
-        if args.watch && output::is_terminal() && !context.json {
+        if args.watch && output::colour(&std::io::stdout()) && !global.json {
             // Home, and clear what is below.
             output::line("\x1b[H\x1b[2J");
         }
-        let exit = once(context, args, &config, clock)?;
+        let exit = once(global, args, &config, clock)?;
         if !args.watch {
             return Ok(exit);
         }
         std::thread::sleep(AGAIN);
-        if !output::is_terminal() && !context.json && !output::line("") {
+        if !output::colour(&std::io::stdout()) && !global.json && !output::line("") {
             return Ok(exit);
         }
     }
 }
 
-fn once(context: &Context, args: &Args, config: &Config, clock: Clock) -> Result<Exit, Failure> {
+fn once(global: &Global, args: &Args, config: &Config, clock: Clock) -> Result<Exit, Failure> {
     let daemon = daemon(config)?;
     let now_ms = clock.now().unix_ms;
     let reader = match Reader::open(&config.state_dir) {
@@ -60,17 +60,17 @@ fn once(context: &Context, args: &Args, config: &Config, clock: Clock) -> Result
         Err(error) => return Err(Failure::from(anyhow::Error::from(error))),
     };
     if !args.paths.is_empty() {
-        return files(context, args, config, reader.as_ref());
+        return files(global, args, config, reader.as_ref());
     }
     if args.skipped {
-        return skipped(context, config, reader.as_ref());
+        return skipped(global, config, reader.as_ref());
     }
     let view: View = match &reader {
         Some(reader) => status_view::collect(config, reader, daemon, now_ms)?,
         None => status_view::nothing_yet(config, daemon, now_ms),
     };
-    if context.json {
-        output::json(&view.to_json());
+    if global.json {
+        output::print_json(&view.to_json())?;
     } else {
         output::line(&view.to_text());
         if let Some(note) = view.note() {
@@ -88,32 +88,37 @@ fn daemon(config: &Config) -> Result<Option<Holder>, Failure> {
         Failure::new(if denied { Exit::Permission } else { Exit::Unexpected }, error)
     })?;
     // It is held, and its note could not be read in this moment.
-    Ok(holder.map(|note| {
-        note.unwrap_or(Holder { pid: 0, version: String::new(), since_ms: 0 })
-    }))
+    Ok(holder.map(|note| note.unwrap_or(Holder { pid: 0, version: String::new(), since_ms: 0 })))
 }
 
-fn skipped(context: &Context, config: &Config, reader: Option<&Reader>) -> Result<Exit, Failure> {
+fn skipped(global: &Global, config: &Config, reader: Option<&Reader>) -> Result<Exit, Failure> {
     let mut all = Vec::new();
     let unexpected = |error| Failure::from(anyhow::Error::from(error));
     if let Some(reader) = reader {
         for status in reader.mirrors().map_err(unexpected)? {
-            let Some(mirror) = config.mirrors.iter().find(|m| m.name == status.name) else { continue };
+            let Some(mirror) = config.mirrors.iter().find(|m| m.name == status.name) else {
+                continue;
+            };
             for entry in reader.skipped(status.id).map_err(unexpected)? {
-                if context.json {
+                if global.json {
                     all.push(json!({
                         "mirror": mirror.name,
                         "path": text(&entry.path),
                         "reason": entry.reason.as_str(),
                     }));
-                } else if !output::line(&format!("{}/{}: {}", mirror.name, entry.path, entry.reason.describe())) {
+                } else if !output::line(&format!(
+                    "{}/{}: {}",
+                    mirror.name,
+                    entry.path,
+                    entry.reason.describe()
+                )) {
                     return Ok(Exit::Done);
                 }
             }
         }
     }
-    if context.json {
-        output::json(&json!({"schema": 1, "skipped": all}));
+    if global.json {
+        output::print_json(&json!({"schema": 1, "skipped": all}))?;
     }
     Ok(Exit::Done)
 }
@@ -129,7 +134,7 @@ struct Answer {
 }
 
 fn files(
-    context: &Context,
+    global: &Global,
     args: &Args,
     config: &Config,
     reader: Option<&Reader>,
@@ -138,9 +143,9 @@ fn files(
     for path in &args.paths {
         answers.push(file(config, reader, path)?);
     }
-    if context.json {
+    if global.json {
         let files: Vec<Value> = answers.iter().map(|answer| answer.value.clone()).collect();
-        output::json(&json!({"schema": 1, "files": files}));
+        output::print_json(&json!({"schema": 1, "files": files}))?;
     } else {
         for answer in &answers {
             let mirror = answer.mirror.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
@@ -200,15 +205,20 @@ fn file(config: &Config, reader: Option<&Reader>, path: &Path) -> Result<Answer,
     let unexpected = |error| Failure::from(anyhow::Error::from(error));
     let status = match reader {
         None => None,
-        Some(reader) => match reader.mirrors().map_err(unexpected)?.into_iter().find(|s| s.name == mirror.name) {
-            None => None,
-            Some(status) => {
-                if let Some((all, waiting)) = reader.below(status.id, &rel).map_err(unexpected)? {
-                    return Ok(folder(mirror, &rel, all, waiting));
+        Some(reader) => {
+            match reader.mirrors().map_err(unexpected)?.into_iter().find(|s| s.name == mirror.name)
+            {
+                None => None,
+                Some(status) => {
+                    if let Some((all, waiting)) =
+                        reader.below(status.id, &rel).map_err(unexpected)?
+                    {
+                        return Ok(folder(mirror, &rel, all, waiting));
+                    }
+                    Some(reader.file(status.id, &rel).map_err(unexpected)?)
                 }
-                Some(reader.file(status.id, &rel).map_err(unexpected)?)
             }
-        },
+        }
     };
     let now = Lister::new(mirror.local.clone(), &mirror.exclude).look(&rel);
     let row = status.as_ref().and_then(|status| status.row.clone());
@@ -216,10 +226,14 @@ fn file(config: &Config, reader: Option<&Reader>, path: &Path) -> Result<Answer,
     let journal_state = status.as_ref().map_or(EntryState::Unknown, |status| status.state);
     // The journal is at worst behind: what is on disk at this moment has the last word.
     let (state, note) = match (journal_state, &now) {
-        (EntryState::Synced, Ok(Kind::File(seen))) if row.as_ref().is_some_and(|row| row.seen != *seen) => {
+        (EntryState::Synced, Ok(Kind::File(seen)))
+            if row.as_ref().is_some_and(|row| row.seen != *seen) =>
+        {
             ("pending", ", it changed since it was mirrored")
         }
-        (EntryState::Synced, Err(Absent::Gone)) => ("gone", ", it is no longer on disk; the copy is kept"),
+        (EntryState::Synced, Err(Absent::Gone)) => {
+            ("gone", ", it is no longer on disk; the copy is kept")
+        }
         (EntryState::Unknown, Ok(Kind::File(_))) => ("pending", ", it was not seen yet"),
         (EntryState::Unknown, Err(Absent::Gone)) => ("unknown", ", there is no such file"),
         (state, _) => (state.as_str(), ""),
@@ -229,7 +243,9 @@ fn file(config: &Config, reader: Option<&Reader>, path: &Path) -> Result<Answer,
     if let (EntryState::Skipped(reason), true) = (journal_state, note.is_empty()) {
         detail = format!(", {}", reason.describe());
     }
-    if state == "synced" && let Some(confirmed) = confirmed {
+    if state == "synced"
+        && let Some(confirmed) = confirmed
+    {
         detail = format!(
             ", {} confirmed at {} (crc64 {})",
             output::bytes(confirmed.fingerprint.size),

@@ -120,7 +120,8 @@ impl View {
             }),
             None => json!({"running": false, "pid": null, "version": null, "since": null}),
         };
-        let mirrors: Vec<Value> = self.mirrors.iter().map(|mirror| self.mirror_json(mirror)).collect();
+        let mirrors: Vec<Value> =
+            self.mirrors.iter().map(|mirror| self.mirror_json(mirror)).collect();
         json!({"schema": 1, "daemon": daemon, "mirrors": mirrors})
     }
 
@@ -189,7 +190,9 @@ impl View {
         table
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled)
-            .set_header(["MIRROR", "STATE", "AS OF", "SYNCED", "WAITING", "BLOCKED", "SKIPPED", "LOCAL"]);
+            .set_header([
+                "MIRROR", "STATE", "AS OF", "SYNCED", "WAITING", "BLOCKED", "SKIPPED", "LOCAL",
+            ]);
         for mirror in &self.mirrors {
             let counts = mirror.status.as_ref().map(|status| status.counts).unwrap_or_default();
             let as_of = mirror
@@ -223,7 +226,8 @@ impl View {
                 ));
             }
             if let (Some(trouble), Some(path)) = (&status.last_trouble, &status.last_trouble_path) {
-                let next = if trouble.blocked { "waits for a change" } else { "will be tried again" };
+                let next =
+                    if trouble.blocked { "waits for a change" } else { "will be tried again" };
                 lines.push(format!("{}: {path}: {} ({next})", mirror.name, trouble.message));
             }
         }

@@ -4,14 +4,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use super::status_view::{self, View};
-use super::{Context, Exit, Failure, output, runtime};
+use super::{Exit, Failure, Global, output, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{Journal, Reader};
 use crate::mirror::{Event, Finished, Observer, run as run_loop};
-use crate::service::{
-    Assembled, Mode, assemble, init_logging, prepare, scratch, stop_on_signals,
-};
+use crate::service::{Assembled, Mode, assemble, init_logging, prepare, scratch, stop_on_signals};
 
 /// Pending files that a dry run lists.
 const LISTED: usize = 100_000;
@@ -26,20 +24,20 @@ pub(super) struct Args {
     quiet: bool,
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Result<Exit, Failure> {
-    let mut config = context.load()?;
+pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
+    let mut config = global.load()?;
     // Events are shown as they come; of the log only what is worse.
     if config.log.level == "info" {
         "warn".clone_into(&mut config.log.level);
     }
     init_logging(&config.log);
-    if args.dry_run { dry_run(context, &config) } else { pass(context, args, &config) }
+    if args.dry_run { dry_run(global, &config) } else { pass(global, args, &config) }
 }
 
-fn pass(context: &Context, args: &Args, config: &Config) -> Result<Exit, Failure> {
+fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let prepared = prepare(config, clock)?;
-    let mut progress = Progress::new(args.quiet || context.json, context.json);
+    let mut progress = Progress::new(args.quiet || global.json, global.json);
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let stop = stop_on_signals().map_err(anyhow::Error::from)?;
@@ -58,15 +56,20 @@ fn pass(context: &Context, args: &Args, config: &Config) -> Result<Exit, Failure
     let reader = Reader::of(journal);
     let view = status_view::collect(config, &reader, None, clock.now().unix_ms)?;
     drop(prepared.lock);
-    summary(context, args, &view, &progress);
+    summary(global, args, &view, &progress)?;
     match finished {
         Finished::Unreachable(message) => Err(Failure::new(
             Exit::Unreachable,
-            anyhow::anyhow!("the service cannot be reached: {message}; check remote.endpoint and the network, then run again: nothing is lost"),
+            anyhow::anyhow!(
+                "the service cannot be reached: {message}; check remote.endpoint and the network, then run again: nothing is lost"
+            ),
         )),
         Finished::Refused(message) => Err(Failure::new(
             Exit::Refused,
-            anyhow::anyhow!("the service refuses the credentials: {message}; check library_id, space_id and [remote.auth] in {}", config.file.display()),
+            anyhow::anyhow!(
+                "the service refuses the credentials: {message}; check library_id, space_id and [remote.auth] in {}",
+                config.file.display()
+            ),
         )),
         Finished::Stopped => Err(Failure::new(
             Exit::Unexpected,
@@ -76,16 +79,17 @@ fn pass(context: &Context, args: &Args, config: &Config) -> Result<Exit, Failure
     }
 }
 
-fn summary(context: &Context, args: &Args, view: &View, progress: &Progress) {
-    if context.json {
-        output::json(&view.to_json());
-        return;
+fn summary(global: &Global, args: &Args, view: &View, progress: &Progress) -> Result<(), Failure> {
+    if global.json {
+        return output::print_json(&view.to_json());
     }
     let done = progress.done;
     let mut sent = vec![format!("{} uploaded ({})", done.uploaded, output::bytes(done.bytes))];
-    for (count, word) in
-        [(done.instant, "instant"), (done.recovered, "recovered"), (done.unchanged, "touched, content unchanged")]
-    {
+    for (count, word) in [
+        (done.instant, "instant"),
+        (done.recovered, "recovered"),
+        (done.unchanged, "touched, content unchanged"),
+    ] {
         if count > 0 {
             sent.push(format!("{count} {word}"));
         }
@@ -93,11 +97,11 @@ fn summary(context: &Context, args: &Args, view: &View, progress: &Progress) {
     if !args.quiet || done.uploaded > 0 {
         output::line(&sent.join(", "));
     }
-    output::line(&view.to_text());
+    output::print_line(&view.to_text())
 }
 
 /// Nothing is sent and nothing is written: the journal is a copy in memory.
-fn dry_run(context: &Context, config: &Config) -> Result<Exit, Failure> {
+fn dry_run(global: &Global, config: &Config) -> Result<Exit, Failure> {
     struct Silent(Vec<String>);
     impl Observer for Silent {
         fn event(&mut self, event: &Event) {
@@ -129,7 +133,7 @@ fn dry_run(context: &Context, config: &Config) -> Result<Exit, Failure> {
             files += 1;
             bytes += pending.size;
             let what = if pending.known { "changed" } else { "new" };
-            if context.json {
+            if global.json {
                 all.push(serde_json::json!({
                     "mirror": mirror.name,
                     "path": String::from_utf8_lossy(pending.path.as_bytes()),
@@ -138,19 +142,25 @@ fn dry_run(context: &Context, config: &Config) -> Result<Exit, Failure> {
                 }));
             } else {
                 let shown = output::bytes(pending.size);
-                if !output::line(&format!("would send {}/{} ({shown}, {what})", mirror.name, pending.path)) {
+                if !output::line(&format!(
+                    "would send {}/{} ({shown}, {what})",
+                    mirror.name, pending.path
+                )) {
                     return Ok(Exit::Done);
                 }
             }
         }
     }
-    if context.json {
-        output::json(&serde_json::json!({"schema": 1, "would_send": all}));
+    if global.json {
+        output::print_json(&serde_json::json!({"schema": 1, "would_send": all}))?;
     } else {
         for held in silent.0 {
             output::line(&held);
         }
-        output::line(&format!("would send at most {files} files, {}; nothing was sent", output::bytes(bytes)));
+        output::line(&format!(
+            "would send at most {files} files, {}; nothing was sent",
+            output::bytes(bytes)
+        ));
     }
     Ok(Exit::Done)
 }

@@ -1,92 +1,158 @@
-//! Whether the machine is as the configuration says (shell): roots, state folder, trust anchor.
+//! What only shows when values are seen together (pure).
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use super::types::Config;
+use super::document::Reader;
+use super::error::Wrong;
+use super::load::Draft;
+use super::{Config, Delete, Names, Symlinks, units};
 
-/// Something on the machine that is not as the configuration says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RootProblem {
-    /// The key it belongs to.
-    pub key: String,
-    /// What is wrong, and what to do.
-    pub message: String,
-    /// A right is missing, rather than the thing.
-    pub permission: bool,
-    /// The root does not exist; that may pass, when its filesystem is mounted.
-    pub missing: bool,
-}
-
-impl Config {
-    /// Looks at everything the configuration names. Makes the state folder.
-    #[must_use]
-    pub fn check_machine(&self) -> Vec<RootProblem> {
-        let mut problems = Vec::new();
-        for mirror in &self.mirrors {
-            let key = format!("mirror \"{}\".local", mirror.name);
-            problems.extend(check_root(&mirror.local, key));
+/// Mirrors against each other and against the state folder.
+pub(super) fn across(reader: &mut Reader<'_>, drafts: &[Draft], state_dir: Option<&Path>) {
+    for (index, draft) in drafts.iter().enumerate() {
+        within(reader, draft);
+        for earlier in &drafts[..index] {
+            pair(reader, earlier, draft);
         }
-        if let Some(path) = &self.remote.ca_file
-            && let Err(error) = std::fs::File::open(path)
-        {
-            problems.push(RootProblem {
-                key: "remote.ca_file".to_owned(),
-                message: format!("cannot read {}: {error}", path.display()),
-                permission: error.kind() == std::io::ErrorKind::PermissionDenied,
-                missing: false,
-            });
+        if let Some(state_dir) = state_dir.filter(|_| draft.has_local) {
+            apart_from_state(reader, draft, state_dir);
         }
-        problems.extend(check_state_dir(&self.state_dir));
-        problems
     }
 }
 
-fn check_root(local: &Path, key: String) -> Option<RootProblem> {
-    let problem = |message: String, permission, missing| {
-        Some(RootProblem { key: key.clone(), message, permission, missing })
+fn within(reader: &mut Reader<'_>, draft: &Draft) {
+    let mirror = &draft.mirror;
+    if mirror.settle > mirror.settle_max {
+        let key = format!("{}.settle", draft.key);
+        let max = format!("{}.settle_max", draft.key);
+        let line = reader.lines.of(&key).or(reader.lines.of(&max)).or(draft.line);
+        reader.report.add(
+            line,
+            key,
+            Wrong::new(
+                format!(
+                    "{} is longer than settle_max, which is {}",
+                    units::duration_text(mirror.settle),
+                    units::duration_text(mirror.settle_max)
+                ),
+                "lower settle or raise settle_max",
+            ),
+        );
+    }
+}
+
+fn pair(reader: &mut Reader<'_>, earlier: &Draft, later: &Draft) {
+    let (one, other) = (&earlier.mirror, &later.mirror);
+    if !other.name.is_empty() && one.name == other.name {
+        let key = format!("{}.name", later.key);
+        let first = reader.lines.of(&format!("{}.name", earlier.key)).unwrap_or_default();
+        reader.report.add(
+            reader.lines.of(&key),
+            key,
+            Wrong::new(
+                format!("{:?} is the name of the mirror in line {first} as well", other.name),
+                "give each mirror its own name",
+            ),
+        );
+    }
+    if earlier.has_local && later.has_local {
+        let how = if one.local == other.local {
+            Some("is the same folder as")
+        } else if other.local.starts_with(&one.local) {
+            Some("lies inside")
+        } else if one.local.starts_with(&other.local) {
+            Some("contains")
+        } else {
+            None
+        };
+        if let Some(how) = how {
+            let key = format!("{}.local", later.key);
+            let what = format!(
+                "{} of {} {how} {} of {}",
+                other.local.display(),
+                later.key,
+                one.local.display(),
+                earlier.key
+            );
+            let next = "mirror the outer folder only, or folders that lie beside each other";
+            reader.report.add(reader.lines.of(&key), key, Wrong::new(what, next));
+        }
+    }
+    if earlier.has_remote && later.has_remote {
+        let how = if one.remote == other.remote {
+            Some("is the same folder as")
+        } else if other.remote.starts_with(&one.remote) {
+            Some("lies inside")
+        } else if one.remote.starts_with(&other.remote) {
+            Some("contains")
+        } else {
+            None
+        };
+        if let Some(how) = how {
+            let key = format!("{}.remote", later.key);
+            let what = format!(
+                "{:?} of {} {how} {:?} of {}",
+                other.remote.join("/"),
+                later.key,
+                one.remote.join("/"),
+                earlier.key
+            );
+            let next = "give each mirror a folder of its own in the library";
+            reader.report.add(reader.lines.of(&key), key, Wrong::new(what, next));
+        }
+    }
+}
+
+fn apart_from_state(reader: &mut Reader<'_>, draft: &Draft, state_dir: &Path) {
+    let local = &draft.mirror.local;
+    if let Some(wrong) = state_apart(&draft.key, local, state_dir) {
+        let local_key = format!("{}.local", draft.key);
+        let line = reader.lines.of("state_dir").or(reader.lines.of(&local_key));
+        reader.report.add(line, "state_dir", wrong);
+    }
+}
+
+/// The journal changes with every upload: mirroring it would never end.
+pub(super) fn state_apart(mirror: &str, local: &Path, state_dir: &Path) -> Option<Wrong> {
+    if state_dir.starts_with(local) {
+        let what = format!("{} lies inside {} of {mirror}", state_dir.display(), local.display());
+        return Some(Wrong::new(what, "put the state outside of every mirrored folder"));
+    }
+    if local.starts_with(state_dir) {
+        let what = format!("{} contains {} of {mirror}", state_dir.display(), local.display());
+        return Some(Wrong::new(what, "give the state a folder of its own"));
+    }
+    None
+}
+
+/// Settings that this version reads but does not act on. Taking them silently would be a lie.
+pub(super) fn unsupported(config: &Config) -> Vec<(String, Wrong)> {
+    let mut found = Vec::new();
+    let mut refuse = |key: String, what: &str, instead: &str| {
+        let wrong = Wrong::new(
+            format!("{what} is not built yet"),
+            format!("remove it or set it to {instead}"),
+        );
+        found.push((key, wrong));
     };
-    let shown = local.display();
-    match std::fs::metadata(local) {
-        Ok(meta) if !meta.is_dir() => {
-            return problem(format!("{shown} is not a directory; name the folder to mirror"), false, false);
+    for mirror in &config.mirrors {
+        let key = |name: &str| format!("mirror.{}.{name}", mirror.name);
+        if mirror.delete != Delete::Keep {
+            refuse(key("delete"), "deleting on the remote", "\"keep\"");
         }
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return problem(format!("{shown} does not exist; create it, or correct the path"), false, true);
+        if mirror.names != Names::Skip {
+            refuse(key("names"), "mirroring under another name", "\"skip\"");
         }
-        Err(error) => {
-            let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-            return problem(format!("cannot look at {shown}: {error}"), denied, false);
+        if mirror.symlinks != Symlinks::Skip {
+            refuse(key("symlinks"), "following symbolic links", "\"skip\"");
         }
     }
-    match std::fs::read_dir(local) {
-        Ok(_) => None,
-        Err(error) => {
-            let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-            problem(
-                format!("cannot list {shown}: {error}; let the user of the daemon read it"),
-                denied,
-                false,
-            )
-        }
+    if config.transfer.bandwidth_limit != 0 {
+        refuse("transfer.bandwidth_limit".to_owned(), "a limit of the bandwidth", "\"0\"");
     }
-}
-
-fn check_state_dir(dir: &Path) -> Option<RootProblem> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).and_then(|()| {
-        let probe = dir.join(".write-check");
-        std::fs::write(&probe, b"")?;
-        std::fs::remove_file(&probe)
-    });
-    let error = made.err()?;
-    Some(RootProblem {
-        key: "state_dir".to_owned(),
-        message: format!(
-            "cannot write to the state folder {}: {error}; create it for the user of the daemon, or name another",
-            dir.display()
-        ),
-        permission: error.kind() == std::io::ErrorKind::PermissionDenied,
-        missing: false,
-    })
+    if config.metrics.listen.is_some() {
+        let wrong = Wrong::new("the metrics endpoint is not built yet", "remove it");
+        found.push(("metrics.listen".to_owned(), wrong));
+    }
+    found
 }

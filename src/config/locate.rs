@@ -1,88 +1,68 @@
-//! Which file, which state folder, which secrets of the environment (shell: reads the environment once).
+//! Which configuration file is meant (shell).
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use super::{Config, ConfigError, Environment};
 
-use super::error::ConfigError;
+/// The place for the whole machine.
+pub const SYSTEM_CONFIG: &str = "/etc/smh-mirror/config.toml";
 
-/// The variables that count.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// `HOME`
-    pub home: Option<PathBuf>,
-    /// `XDG_CONFIG_HOME`
-    pub xdg_config_home: Option<PathBuf>,
-    /// `XDG_STATE_HOME`
-    pub xdg_state_home: Option<PathBuf>,
-    /// `STATE_DIRECTORY`, which systemd sets; the first of several.
-    pub state_directory: Option<PathBuf>,
-    /// `CREDENTIALS_DIRECTORY`, which systemd sets.
-    pub credentials_directory: Option<PathBuf>,
-    /// `SMH_MIRROR_LIBRARY_SECRET`
-    pub library_secret: Option<SecretString>,
-    /// `SMH_MIRROR_ACCESS_TOKEN`
-    pub access_token: Option<SecretString>,
-}
-
-impl Environment {
-    /// What this process was started with. Empty values count as absent.
-    #[must_use]
-    pub fn of_process() -> Environment {
-        let value = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let path = |name: &str| value(name).map(PathBuf::from);
-        let secret = |name: &str| {
-            value(name).and_then(|value: OsString| value.into_string().ok()).map(SecretString::from)
-        };
-        Environment {
-            home: path("HOME"),
-            xdg_config_home: path("XDG_CONFIG_HOME"),
-            xdg_state_home: path("XDG_STATE_HOME"),
-            state_directory: std::env::var("STATE_DIRECTORY")
-                .ok()
-                .and_then(|list| list.split(':').next().map(PathBuf::from))
-                .filter(|path| !path.as_os_str().is_empty()),
-            credentials_directory: path("CREDENTIALS_DIRECTORY"),
-            library_secret: secret("SMH_MIRROR_LIBRARY_SECRET"),
-            access_token: secret("SMH_MIRROR_ACCESS_TOKEN"),
-        }
-    }
-
-    /// The configuration of this user.
-    #[must_use]
-    pub fn user_file(&self) -> Option<PathBuf> {
-        let base = self
-            .xdg_config_home
-            .clone()
-            .or_else(|| self.home.as_ref().map(|home| home.join(".config")))?;
-        Some(base.join("smh-mirror/config.toml"))
-    }
-
-    /// The state folder when the configuration names none.
-    pub(super) fn default_state_dir(&self) -> Option<PathBuf> {
-        self.state_directory.clone().or_else(|| {
-            let base = self
-                .xdg_state_home
-                .clone()
-                .or_else(|| self.home.as_ref().map(|home| home.join(".local/state")))?;
-            Some(base.join("smh-mirror"))
-        })
-    }
-
-    /// The configuration to use: the one that was named, else the user's, else the system's.
+impl Config {
+    /// The file that was named, else this user's, else the machine's.
     ///
     /// # Errors
-    /// There is none.
-    pub fn locate(&self, named: Option<&Path>) -> Result<PathBuf, ConfigError> {
-        if let Some(named) = named {
-            return Ok(named.to_path_buf());
+    ///
+    /// When none was named and none exists; the message names the places.
+    pub fn locate(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, ConfigError> {
+        locate_among(explicit, env, Path::new(SYSTEM_CONFIG))
+    }
+}
+
+fn locate_among(
+    explicit: Option<&Path>,
+    env: &Environment,
+    system: &Path,
+) -> Result<PathBuf, ConfigError> {
+    if let Some(path) = explicit.filter(|path| !path.as_os_str().is_empty()) {
+        return Ok(path.to_path_buf());
+    }
+    let mut looked_at = Vec::new();
+    for place in env.user_config().into_iter().chain([system.to_path_buf()]) {
+        // A file that cannot be looked at is there: loading it says why it cannot be read, whereas
+        // passing over it would start with the wrong configuration.
+        if place.try_exists().unwrap_or(true) {
+            return Ok(place);
         }
-        let mut looked: Vec<PathBuf> = self.user_file().into_iter().collect();
-        looked.push(PathBuf::from("/etc/smh-mirror/config.toml"));
-        match looked.iter().find(|path| path.exists()) {
-            Some(found) => Ok(found.clone()),
-            None => Err(ConfigError::NotFound { looked }),
-        }
+        looked_at.push(place);
+    }
+    Err(ConfigError::NotFound { looked_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_file_wins_then_the_users_then_the_machines() {
+        let dir = tempfile::tempdir().unwrap();
+        let system = dir.path().join("system.toml");
+        let env =
+            Environment { xdg_config_home: Some(dir.path().join("xdg")), ..Environment::default() };
+        let named = Path::new("/named.toml");
+        assert_eq!(locate_among(Some(named), &env, &system).unwrap(), named);
+
+        let none = locate_among(None, &env, &system).unwrap_err().to_string();
+        assert!(none.contains("xdg/smh-mirror/config.toml"), "{none}");
+        assert!(none.contains("system.toml"), "{none}");
+        assert!(none.contains("smh-mirror config init"), "{none}");
+
+        std::fs::write(&system, "").unwrap();
+        assert_eq!(locate_among(None, &env, &system).unwrap(), system);
+
+        let user = env.user_config().unwrap();
+        std::fs::create_dir_all(user.parent().unwrap()).unwrap();
+        std::fs::write(&user, "").unwrap();
+        assert_eq!(locate_among(None, &env, &system).unwrap(), user);
+        assert_eq!(locate_among(Some(Path::new("")), &env, &system).unwrap(), user);
     }
 }

@@ -1,18 +1,33 @@
-//! TOML to a validated [`Config`]; secrets; paths. Design section 10 is the contract.
+//! TOML to a validated `Config`: each default once, secrets, paths.
+//!
+//! `locate` finds the file, `load` reads it through `document` (lines), `values` and `units` (one
+//! value), `auth` (the secret) and `check` (values together); `roots` asks the file system.
 
+mod auth;
 mod check;
+mod command;
+mod defaults;
+mod document;
+mod environment;
 mod error;
+mod load;
 mod locate;
-mod parse;
+mod roots;
+mod sample;
 mod secret;
-mod table;
+mod show;
+mod suggest;
 mod types;
 mod units;
+mod values;
+mod words;
 
-pub use check::RootProblem;
-pub use error::{ConfigError, Problem};
-pub use locate::Environment;
-pub use secret::{SecretError, SecretSource};
+pub use document::Lines;
+pub use environment::Environment;
+pub use error::{ConfigError, Problem, ProblemKind, kind_of, several};
+pub use locate::SYSTEM_CONFIG;
+pub use sample::{SAMPLE, sample_for};
+pub use secret::{SecretError, SecretSource, SecretTrouble};
 pub use types::{
     Auth, Config, Delete, Log, LogFormat, MaxDelete, Metrics, Mirror, Names, Remote, Symlinks,
     Transfer, WatchMode,
@@ -21,10 +36,8 @@ pub use types::{
 /// Reads a size like `20MiB`.
 ///
 /// # Errors
-/// What a size looks like.
+///
+/// What is wrong with it, and how sizes are written.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    units::size(text)
+    units::size(text).map_err(|wrong| format!("{}; {}", wrong.what, wrong.next))
 }
-
-/// The commented sample: every key with its default. `config init` writes it.
-pub const SAMPLE: &str = include_str!("../../config/config.toml");

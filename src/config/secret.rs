@@ -1,192 +1,293 @@
-//! Where secrets come from, and reading them (shell). Nothing here ever prints one.
+//! Where secrets come from, and reading them (shell).
 
+use std::fmt;
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-/// Secrets are a line; anything larger is not one.
-const SECRET_MAX: u64 = 64 * 1024;
-/// Time a command has to print a token.
-const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-const COMMAND_LOOK: Duration = Duration::from_millis(20);
+use super::ProblemKind;
+use super::command;
+
+/// More than any token; less than would hurt.
+pub(super) const LONGEST: u64 = 64 * 1024;
 
 /// Where one secret comes from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum SecretSource {
-    /// A file that only its owner (or systemd) can read. Read again whenever it is asked for.
+    /// A file that only its owner can read. Read again whenever it is asked for.
     File(PathBuf),
+    /// A file in systemd's folder of credentials, which guards it by other means than its mode.
+    Credential(PathBuf),
     /// A command that prints it. Run again whenever it is asked for.
     Command(Vec<String>),
     /// Handed over in the environment.
     Value(SecretString),
+    /// Nothing names one. Only for commands that never talk to the service.
+    Nowhere,
 }
 
-/// A secret could not be had.
+/// Arguments of a command may hold a secret, so only its name is shown.
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretSource::File(path) => f.debug_tuple("File").field(path).finish(),
+            SecretSource::Credential(path) => f.debug_tuple("Credential").field(path).finish(),
+            SecretSource::Command(words) => {
+                f.debug_tuple("Command").field(&words.first()).finish_non_exhaustive()
+            }
+            SecretSource::Value(_) => f.write_str("Value([REDACTED])"),
+            SecretSource::Nowhere => f.write_str("Nowhere"),
+        }
+    }
+}
+
+/// A secret could not be had. Names the place and the next step, never the secret.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// The file cannot be read.
-    #[error("cannot read the secret file {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
+#[error("{place} {trouble}; {}", .trouble.next())]
+pub struct SecretError {
+    /// The file, the command or the variable.
+    pub place: String,
+    /// What is wrong with it.
+    pub trouble: SecretTrouble,
+}
+
+/// Why a secret could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretTrouble {
+    /// No such file.
+    #[error("does not exist")]
+    Missing,
+    /// This user may not read it.
+    #[error("cannot be read: permission denied")]
+    Denied,
+    /// The system failed to read it.
+    #[error("cannot be read: {0}")]
+    Io(std::io::Error),
+    /// A folder, a pipe, a device.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// Its mode lets others in.
+    #[error("can be read by others (mode {0:04o})")]
+    Exposed(u32),
+    /// More bytes than a secret has.
+    #[error("gives more than {LONGEST} bytes")]
+    TooLong,
+    /// Nothing but a line end.
+    #[error("is empty")]
+    Empty,
+    /// Not UTF-8, several lines, or control characters.
+    #[error("is not one line of text")]
+    NotText,
+    /// The command could not be started.
+    #[error("cannot be run: {0}")]
+    NotRun(std::io::Error),
+    /// The command took too long and was ended.
+    #[error("did not finish within {} s", .0.as_secs())]
+    TimedOut(std::time::Duration),
+    /// The command says that it failed.
+    #[error("failed ({status}){}", if .said.is_empty() { String::new() } else { format!(": {}", .said) })]
+    Failed {
+        /// How it ended.
+        status: String,
+        /// Beginning of the first line on its stderr.
+        said: String,
     },
-    /// Others can read the file.
-    #[error("the secret file {} can be read by others (mode {mode:04o}); run `chmod 600 {}`", path.display(), path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// There is no secret in it.
-    #[error("{origin} holds no secret: {problem}")]
-    Useless {
-        /// The file or command.
-        origin: String,
-        /// What is there instead.
-        problem: &'static str,
-    },
-    /// The command failed.
-    #[error("the command `{command}` gave no token: {problem}")]
-    Command {
-        /// Its program.
-        command: String,
-        /// What happened.
-        problem: String,
-    },
+    /// No source is configured.
+    #[error("is not set up")]
+    Nowhere,
+}
+
+impl SecretTrouble {
+    /// What to do about it.
+    #[must_use]
+    pub fn next(&self) -> &'static str {
+        match self {
+            SecretTrouble::Missing => "write the secret into it and `chmod 600` it",
+            SecretTrouble::Denied => {
+                "run as the user of the service, or make that user the owner of the file"
+            }
+            SecretTrouble::Io(_) => "check the path and the disk",
+            SecretTrouble::NotAFile => "name a regular file",
+            SecretTrouble::Exposed(_) => {
+                "`chmod 600` it, and replace the secret if others may have seen it"
+            }
+            SecretTrouble::TooLong | SecretTrouble::Empty | SecretTrouble::NotText => {
+                "it must give exactly the secret, on one line"
+            }
+            SecretTrouble::NotRun(_) => "check that the program exists and may be executed",
+            SecretTrouble::TimedOut(_) | SecretTrouble::Failed { .. } => {
+                "run the command by hand as the user of the service"
+            }
+            SecretTrouble::Nowhere => "set one key in [remote.auth]",
+        }
+    }
+}
+
+impl SecretError {
+    pub(super) fn new(place: impl Into<String>, trouble: SecretTrouble) -> SecretError {
+        SecretError { place: place.into(), trouble }
+    }
+
+    /// What kind of help it needs.
+    #[must_use]
+    pub fn kind(&self) -> ProblemKind {
+        match self.trouble {
+            SecretTrouble::Denied => ProblemKind::Permission,
+            _ => ProblemKind::Config,
+        }
+    }
 }
 
 impl SecretSource {
-    /// Reads the secret. Blocks: up to half a minute for a command.
+    /// Reads the secret as it is now. Blocks: a command may take half a minute.
     ///
     /// # Errors
-    /// It cannot be had, others can read it, or it is no text.
+    ///
+    /// When it cannot be had, or when others could have it too.
     pub fn read(&self) -> Result<SecretString, SecretError> {
         match self {
-            SecretSource::Value(secret) => Ok(secret.clone()),
-            SecretSource::File(path) => read_file(path),
-            SecretSource::Command(words) => run(words),
+            SecretSource::File(path) => read_file(path, true),
+            SecretSource::Credential(path) => read_file(path, false),
+            SecretSource::Command(words) => {
+                let place = self.place();
+                let bytes = command::output(words, command::LIMIT)
+                    .map_err(|trouble| SecretError::new(place.clone(), trouble))?;
+                accept(bytes).map_err(|trouble| SecretError::new(place, trouble))
+            }
+            SecretSource::Value(secret) => accept(secret.expose_secret().as_bytes().to_vec())
+                .map_err(|trouble| SecretError::new(self.place(), trouble)),
+            SecretSource::Nowhere => Err(SecretError::new(self.place(), SecretTrouble::Nowhere)),
+        }
+    }
+
+    /// Where it comes from, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            SecretSource::File(path) | SecretSource::Credential(path) => path.display().to_string(),
+            SecretSource::Command(words) => {
+                format!("the command {}", words.first().map_or("", String::as_str))
+            }
+            SecretSource::Value(_) => "the variable with the secret".to_owned(),
+            SecretSource::Nowhere => "the way to be let in".to_owned(),
         }
     }
 }
 
-fn read_file(path: &Path) -> Result<SecretString, SecretError> {
-    let unreadable = |source| SecretError::Unreadable { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(unreadable)?;
-    let meta = file.metadata().map_err(unreadable)?;
-    let origin = || format!("the file {}", path.display());
-    if !meta.is_file() {
-        return Err(SecretError::Useless { origin: origin(), problem: "it is not a regular file" });
+fn read_file(path: &Path, guarded_by_mode: bool) -> Result<SecretString, SecretError> {
+    let wrong = |trouble| SecretError::new(path.display().to_string(), trouble);
+    let io = |error: std::io::Error| {
+        wrong(match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => SecretTrouble::Missing,
+            ErrorKind::PermissionDenied => SecretTrouble::Denied,
+            _ => SecretTrouble::Io(error),
+        })
+    };
+    // Opened once and asked by descriptor: what is checked is what is read. Not blocking, because
+    // opening a pipe would wait for someone to write into it.
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits();
+    let file =
+        File::options().read(true).custom_flags(flags.cast_signed()).open(path).map_err(io)?;
+    let facts = file.metadata().map_err(io)?;
+    if !facts.is_file() {
+        return Err(wrong(SecretTrouble::NotAFile));
     }
-    let mode = meta.mode() & 0o7777;
-    if mode & 0o077 != 0 && !is_credential(path) {
-        return Err(SecretError::Exposed { path: path.to_path_buf(), mode });
+    let mode = facts.mode() & 0o7777;
+    if guarded_by_mode && mode & 0o077 != 0 {
+        return Err(wrong(SecretTrouble::Exposed(mode)));
     }
     let mut bytes = Vec::new();
-    file.take(SECRET_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    clean(bytes, origin)
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(io)?;
+    accept(bytes).map_err(wrong)
 }
 
-/// systemd hands credentials over in a folder of their own that others cannot enter, with mode 0440.
-fn is_credential(path: &Path) -> bool {
-    std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|dir| path.starts_with(dir))
-}
-
-fn clean(bytes: Vec<u8>, origin: impl Fn() -> String) -> Result<SecretString, SecretError> {
-    let useless = |problem| SecretError::Useless { origin: origin(), problem };
-    if bytes.len() as u64 > SECRET_MAX {
-        return Err(useless("it is larger than 64 KiB"));
+/// Takes what was read as a secret: one line of text. It ends up in headers and URLs, where a
+/// control character would be more than a wrong password.
+pub(super) fn accept(mut bytes: Vec<u8>) -> Result<SecretString, SecretTrouble> {
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LONGEST {
+        return Err(SecretTrouble::TooLong);
     }
-    let text = String::from_utf8(bytes).map_err(|_| useless("it is not UTF-8 text"))?;
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(useless("it is empty"));
+    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        bytes.pop();
     }
-    if text.contains(char::is_control) {
-        return Err(useless("it is more than one line"));
+    let text = String::from_utf8(bytes).map_err(|_| SecretTrouble::NotText)?;
+    if text.trim().is_empty() {
+        return Err(SecretTrouble::Empty);
+    }
+    if text.chars().any(|symbol| symbol.is_control() || symbol == char::REPLACEMENT_CHARACTER) {
+        return Err(SecretTrouble::NotText);
     }
     Ok(SecretString::from(text))
-}
-
-fn run(words: &[String]) -> Result<SecretString, SecretError> {
-    let (program, arguments) = words.split_first().ok_or_else(|| SecretError::Command {
-        command: String::new(),
-        problem: "it is empty".into(),
-    })?;
-    let failed = |problem: String| SecretError::Command { command: program.clone(), problem };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        // Its complaints go where ours go; they are not repeated, they may hold a secret.
-        .stderr(Stdio::inherit())
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    let stdout = child.stdout.take().ok_or_else(|| failed("it has no output".into()))?;
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        stdout.take(SECRET_MAX + 1).read_to_end(&mut bytes).map(|_| bytes)
-    });
-    let mut waited = Duration::ZERO;
-    let status = loop {
-        match child.try_wait().map_err(|error| failed(error.to_string()))? {
-            Some(status) => break status,
-            None if waited >= COMMAND_LIMIT => {
-                // It may have ended by itself this moment; either way it is over.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(failed(format!("it did not end within {} s", COMMAND_LIMIT.as_secs())));
-            }
-            None => {
-                std::thread::sleep(COMMAND_LOOK);
-                waited += COMMAND_LOOK;
-            }
-        }
-    };
-    if !status.success() {
-        return Err(failed(format!("it ended with {status}")));
-    }
-    let bytes = reader
-        .join()
-        .map_err(|_| failed("its output could not be read".into()))?
-        .map_err(|error| failed(error.to_string()))?;
-    clean(bytes, || format!("the output of `{program}`"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use secrecy::ExposeSecret;
-
     use super::*;
 
-    #[test]
-    fn a_file_that_others_can_read_is_refused() {
-        let dir = tempfile::tempdir().expect("temporary folder");
+    fn written(bytes: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
-        std::fs::write(&path, "hush\n").expect("write");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("chmod");
-        let source = SecretSource::File(path.clone());
-        assert!(matches!(source.read(), Err(SecretError::Exposed { mode: 0o644, .. })));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
-        assert_eq!(source.read().expect("readable").expose_secret(), "hush");
-        std::fs::write(&path, "\n").expect("write");
-        assert!(matches!(source.read(), Err(SecretError::Useless { .. })));
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (dir, path)
     }
 
     #[test]
-    fn a_command_prints_a_token() {
-        let words = |text: &[&str]| SecretSource::Command(text.iter().map(|w| (*w).into()).collect());
-        assert_eq!(words(&["echo", "token"]).read().expect("runs").expose_secret(), "token");
-        assert!(matches!(words(&["false"]).read(), Err(SecretError::Command { .. })));
-        assert!(matches!(words(&["/no/such/program"]).read(), Err(SecretError::Command { .. })));
+    fn reads_a_guarded_file_without_its_line_end() {
+        let (_dir, path) = written(b"hunter2\n", 0o600);
+        assert_eq!(SecretSource::File(path).read().unwrap().expose_secret(), "hunter2");
+    }
+
+    #[test]
+    fn refuses_a_file_that_others_can_read_but_not_a_credential() {
+        for mode in [0o640, 0o604, 0o644, 0o660] {
+            let (_dir, path) = written(b"hunter2", mode);
+            let error = SecretSource::File(path.clone()).read().unwrap_err();
+            assert!(matches!(error.trouble, SecretTrouble::Exposed(found) if found == mode));
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+            assert!(SecretSource::Credential(path).read().is_ok());
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_secret() {
+        let long = vec![b'a'; 70_000];
+        let cases: [(&[u8], &str); 6] = [
+            (b"", "empty"),
+            (b"\n\n", "empty"),
+            (b"two\nlines\n", "one line"),
+            (b"\xff\xfe", "one line"),
+            (b"a\0b", "one line"),
+            (&long, "more than"),
+        ];
+        for (bytes, said) in cases {
+            let (_dir, path) = written(bytes, 0o600);
+            let error = SecretSource::File(path).read().unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            assert!(!error.contains("lines"), "shows what it read: {error}");
+        }
+    }
+
+    #[test]
+    fn names_what_is_missing_or_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = SecretSource::File(dir.path().join("none")).read().unwrap_err();
+        assert!(matches!(error.trouble, SecretTrouble::Missing));
+        let error = SecretSource::File(dir.path().to_path_buf()).read().unwrap_err();
+        assert!(matches!(error.trouble, SecretTrouble::NotAFile));
+    }
+
+    #[test]
+    fn debug_shows_neither_values_nor_arguments() {
+        let command = SecretSource::Command(vec!["vault".into(), "hunter2".into()]);
+        let value = SecretSource::Value(SecretString::from("hunter2"));
+        let text = format!("{command:?} {value:?} {} {}", command.place(), value.place());
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("vault"), "{text}");
     }
 }

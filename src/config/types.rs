@@ -1,10 +1,11 @@
 //! The validated configuration (pure): what the other rooms may rely on.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SecretSource;
+use super::{Lines, SecretSource, values};
 
 /// Everything a run needs to know. Holding one means that it was validated.
 #[derive(Debug, Clone)]
@@ -23,10 +24,12 @@ pub struct Config {
     pub log: Log,
     /// The Prometheus endpoint.
     pub metrics: Metrics,
+    /// Where in the file the keys stand, for messages.
+    pub lines: Lines,
 }
 
 /// A space of an SMH library and how to be let in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Remote {
     /// Scheme, host and port without a trailing slash; `http` only on loopback.
     pub endpoint: String,
@@ -38,10 +41,24 @@ pub struct Remote {
     pub user_id: Option<String>,
     /// An extra trust anchor in PEM.
     pub ca_file: Option<PathBuf>,
-    /// A proxy for every call, as a URL.
+    /// A proxy for every call, as a URL. It may hold a password.
     pub proxy: Option<String>,
     /// Where the right to enter comes from.
     pub auth: Auth,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote")
+            .field("endpoint", &self.endpoint)
+            .field("library_id", &self.library_id)
+            .field("space_id", &self.space_id)
+            .field("user_id", &self.user_id)
+            .field("ca_file", &self.ca_file)
+            .field("proxy", &self.proxy.as_deref().map(values::proxy_shown))
+            .field("auth", &self.auth)
+            .finish()
+    }
 }
 
 /// Exactly one way to be let in.

@@ -57,7 +57,11 @@ fn delete(store: &Store, item: &Value) -> Answer {
     let path = path_of(item.get("path")).ok_or_else(|| refuse(400, "ParamInvalid", "no path"))?;
     let permanent = item.get("permanent").and_then(Value::as_bool).unwrap_or(false);
     let is_dir = store.lock().state.library.dir(&path).is_some();
-    if is_dir { directory::delete(store, &path, permanent) } else { file::delete(store, &path, permanent) }
+    if is_dir {
+        directory::delete(store, &path, permanent)
+    } else {
+        file::delete(store, &path, permanent)
+    }
 }
 
 fn move_one(store: &Store, item: &Value) -> Answer {

@@ -31,7 +31,9 @@ pub(super) fn handle(
             inner.faults.rules.clear();
             Ok(Reply::empty(204))
         }
-        ("GET", "log") if query.contains_key("summary") => Ok(Reply::json(200, &inner.log.summary())),
+        ("GET", "log") if query.contains_key("summary") => {
+            Ok(Reply::json(200, &inner.log.summary()))
+        }
         ("GET", "log") => Ok(Reply::json(200, &inner.log.lines())),
         ("DELETE", "log") => {
             inner.log.clear();
@@ -92,7 +94,11 @@ pub(super) fn handle(
                     _ => false,
                 };
                 if !done {
-                    return Err(refuse(400, "BadRequest", format!("unknown option or value: {name}")));
+                    return Err(refuse(
+                        400,
+                        "BadRequest",
+                        format!("unknown option or value: {name}"),
+                    ));
                 }
             }
             Ok(Reply::empty(204))

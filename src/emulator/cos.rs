@@ -34,7 +34,8 @@ pub(super) fn public_key(path: &Path) -> String {
 
 /// The announced length; a body without one is refused (sheet section 14).
 fn content_length(headers: &HeaderMap) -> Result<u64, CosRefusal> {
-    let length = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let length =
+        headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     match length {
         Some(length) if !headers.contains_key(TRANSFER_ENCODING) => Ok(length),
         _ => Err(cos_refuse(411, "MissingContentLength", "the request has no Content-Length")),
@@ -75,7 +76,8 @@ pub(super) async fn post(store: &Store, headers: &HeaderMap, mut body: Incoming)
     }
     let (allowed, sums, status) = taken?;
     let mut inner = store.lock();
-    let upload = inner.state.upload_of_cos_key(&allowed.key).map(|(key, u)| (key.clone(), u.confirmed));
+    let upload =
+        inner.state.upload_of_cos_key(&allowed.key).map(|(key, u)| (key.clone(), u.confirmed));
     match upload {
         Some((key, false)) => {
             place(&scratch, &store.pending(&allowed.key, None))?;
@@ -258,7 +260,8 @@ pub(super) fn get(
     });
     let mut reply = stored(status, &sums);
     if status == 206 {
-        reply = reply.header("content-range", format!("bytes {from}-{}/{}", from + len - 1, sums.size));
+        reply =
+            reply.header("content-range", format!("bytes {from}-{}/{}", from + len - 1, sums.size));
     }
     reply.body = Body::Stream(len, Box::pin(pieces));
     Ok(reply)

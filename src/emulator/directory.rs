@@ -31,7 +31,11 @@ pub(super) fn create(store: &Store, path: &Path, query: &HashMap<String, String>
     let target = if taken { inner.state.library.free_name(path) } else { path.clone() };
     fs::create_dir_all(store.object(&target))?;
     inner.apply(Op::Mkdir(target.clone(), now_ms))?;
-    Ok(if strategy == "ask" { Reply::empty(201) } else { Reply::json(201, &json!({"path": target})) })
+    Ok(if strategy == "ask" {
+        Reply::empty(201)
+    } else {
+        Reply::json(201, &json!({"path": target}))
+    })
 }
 
 pub(super) fn head(store: &Store, path: &Path) -> Answer {
@@ -104,14 +108,18 @@ pub(super) fn list(
             "modificationTime" => facts(a.2).2.cmp(&facts(b.2).2),
             _ => a.1.cmp(b.1),
         };
-        let by = if query.get("order_by_type").is_some_and(|t| t == "desc") { by.reverse() } else { by };
+        let by =
+            if query.get("order_by_type").is_some_and(|t| t == "desc") { by.reverse() } else { by };
         a.0.cmp(&b.0).then(by)
     });
     let number = |name: &str| -> Result<Option<usize>, super::reply::Refusal> {
         query
             .get(name)
             .filter(|text| !text.is_empty())
-            .map(|text| text.parse().map_err(|_| refuse(400, "ParamInvalid", format!("{name} is not a number"))))
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| refuse(400, "ParamInvalid", format!("{name} is not a number")))
+            })
             .transpose()
     };
     let paged = query.contains_key("page") || query.contains_key("page_size");
@@ -198,7 +206,11 @@ pub(super) fn move_to(
     inner.apply(Op::Mkdir(parents, now_ms))?;
     place(&store.object(from), &store.object(&target))?;
     inner.apply(Op::Move(from.clone(), target.clone()))?;
-    Ok(if strategy == "ask" { Reply::empty(204) } else { Reply::json(200, &json!({"path": target})) })
+    Ok(if strategy == "ask" {
+        Reply::empty(204)
+    } else {
+        Reply::json(200, &json!({"path": target}))
+    })
 }
 
 pub(super) fn delete(store: &Store, path: &Path, permanent: bool) -> Answer {
@@ -216,7 +228,8 @@ pub(super) fn delete(store: &Store, path: &Path, permanent: bool) -> Answer {
 pub(super) fn remove(store: &Store, inner: &mut Inner, path: &Path, permanent: bool) -> Answer {
     let object = store.object(path);
     if permanent || !inner.options.recycle_bin {
-        let gone = if object.is_dir() { fs::remove_dir_all(&object) } else { fs::remove_file(&object) };
+        let gone =
+            if object.is_dir() { fs::remove_dir_all(&object) } else { fs::remove_file(&object) };
         gone?;
         inner.apply(Op::Take(path.clone()))?;
         return Ok(Reply::empty(204));

@@ -63,10 +63,7 @@ pub(super) fn move_to(
         return Err(refuse(404, "DirectoryNotFound", "the parent directory does not exist"));
     }
     let there = inner.state.library.node(path);
-    let blocked = match (there, strategy) {
-        (Some(_), "ask") | (Some(Node::Dir(_)), "overwrite") => true,
-        _ => false,
-    };
+    let blocked = matches!((there, strategy), (Some(_), "ask") | (Some(Node::Dir(_)), "overwrite"));
     if blocked {
         return Err(refuse(409, "SameNameDirectoryOrFileExists", "the name is taken"));
     }

@@ -84,7 +84,8 @@ impl FormData {
                 return Err(cos_refuse(400, "MalformedPOSTRequest", "the form has no file"));
             }
             let Some(head_end) = memmem::find(after, b"\r\n\r\n") else { return Ok(Part::More) };
-            let head = String::from_utf8_lossy(after.get(..head_end).unwrap_or_default()).into_owned();
+            let head =
+                String::from_utf8_lossy(after.get(..head_end).unwrap_or_default()).into_owned();
             let name = parameter(&head, "name").ok_or_else(|| malformed("a part has no name"))?;
             let value_at = self.delimiter.len() + head_end + 4;
             if name == "file" {
@@ -126,7 +127,8 @@ impl FormData {
 
 /// `name="value"` in a Content-Disposition line.
 fn parameter(head: &str, name: &str) -> Option<String> {
-    let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
+    let line =
+        head.lines().find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))?;
     line.split(';').find_map(|part| {
         let value = part.trim().strip_prefix(name)?.strip_prefix('=')?;
         Some(value.trim_matches('"').to_owned())

@@ -12,7 +12,8 @@ const FORBIDDEN: &str = "\\/:*?\"<>|";
 /// Bytes of UTF-8 in a name (sheet section 12: not published, 255 is what the emulator takes).
 const NAME_MAX: usize = 255;
 /// Extensions of a media library.
-const MEDIA: &[&str] = &["jpg", "jpeg", "png", "gif", "webp", "heic", "mp4", "mov", "avi", "mkv", "mp3"];
+const MEDIA: &[&str] =
+    &["jpg", "jpeg", "png", "gif", "webp", "heic", "mp4", "mov", "avi", "mkv", "mp3"];
 
 pub(super) type Path = Vec<String>;
 
@@ -113,10 +114,9 @@ impl Library {
     pub(super) fn make_dirs(&mut self, path: &[String], now_ms: i64) -> bool {
         let mut dir = &mut self.root;
         for name in path {
-            let child = dir
-                .children
-                .entry(name.clone())
-                .or_insert_with(|| Node::Dir(Dir { created_ms: now_ms, children: BTreeMap::new() }));
+            let child = dir.children.entry(name.clone()).or_insert_with(|| {
+                Node::Dir(Dir { created_ms: now_ms, children: BTreeMap::new() })
+            });
             match child {
                 Node::Dir(child) => dir = child,
                 Node::File(_) => return false,
@@ -171,7 +171,10 @@ pub(super) fn check_names(path: &[String], is_dir: bool, media: bool) -> Result<
         if name.is_empty() {
             return Err(refuse(400, "EmptyFileName", "a name is empty"));
         }
-        if name.chars().any(|c| FORBIDDEN.contains(c) || c.is_control()) || name == "." || name == ".." {
+        if name.chars().any(|c| FORBIDDEN.contains(c) || c.is_control())
+            || name == "."
+            || name == ".."
+        {
             return Err(refuse(400, "IllegalFileName", format!("illegal name at level {at}")));
         }
         if name.len() > NAME_MAX {
@@ -183,9 +186,14 @@ pub(super) fn check_names(path: &[String], is_dir: bool, media: bool) -> Result<
     if media {
         let levels = if is_dir { path.len() } else { path.len().saturating_sub(1) };
         if levels > 1 {
-            return Err(refuse(400, "DirectoryLevelExceed", "a media library has one level of albums"));
+            return Err(refuse(
+                400,
+                "DirectoryLevelExceed",
+                "a media library has one level of albums",
+            ));
         }
-        let extension = path.last().and_then(|name| name.rsplit_once('.')).map(|(_, e)| e.to_ascii_lowercase());
+        let extension =
+            path.last().and_then(|name| name.rsplit_once('.')).map(|(_, e)| e.to_ascii_lowercase());
         if !is_dir && !extension.is_some_and(|e| MEDIA.contains(&e.as_str())) {
             return Err(refuse(400, "ExtnameNotAllowed", "a media library takes media files only"));
         }

@@ -24,7 +24,8 @@ pub(super) fn part_numbers(range: Option<&Value>) -> Result<Option<BTreeSet<u32>
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Array(list)) => {
             for number in list {
-                let number = number.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(invalid)?;
+                let number =
+                    number.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(invalid)?;
                 numbers.insert(number);
             }
         }

@@ -18,7 +18,12 @@ const SECURITY_TOKEN: &str = "emulator-security-token";
 pub(super) const POST_MAX: u64 = 5 * 1024 * 1024 * 1024;
 
 /// The fields of a form, in order.
-pub(super) fn form(key: &str, content_type: &str, now_ms: i64, life_ms: i64) -> Vec<(String, String)> {
+pub(super) fn form(
+    key: &str,
+    content_type: &str,
+    now_ms: i64,
+    life_ms: i64,
+) -> Vec<(String, String)> {
     let start = now_ms / 1000;
     let end = (now_ms + life_ms) / 1000;
     let key_time = format!("{start};{end}");
@@ -186,7 +191,10 @@ pub(super) fn headers(key: &str, now_ms: i64, life_ms: i64) -> Value {
 pub(super) fn signed_query(key: &str, now_ms: i64, life_ms: i64) -> String {
     let key_time = format!("{};{}", now_ms / 1000, (now_ms + life_ms) / 1000);
     let signature = sign(&key_time, &format!("get\n{key}"));
-    format!("q-sign-algorithm=sha1&q-ak={ACCESS_KEY}&q-key-time={}&q-signature={signature}", key_time.replace(';', "%3B"))
+    format!(
+        "q-sign-algorithm=sha1&q-ak={ACCESS_KEY}&q-key-time={}&q-signature={signature}",
+        key_time.replace(';', "%3B")
+    )
 }
 
 /// Checks the signature of a PUT (`Authorization`) or GET (query), given as `name=value` pairs.

@@ -34,7 +34,10 @@ pub(super) fn list(store: &Store) -> Answer {
 
 pub(super) fn restore(store: &Store, id: &str) -> Answer {
     let mut inner = store.lock();
-    let found = id.parse::<u64>().ok().and_then(|id| Some((id, inner.state.recycled.get(&id)?.path.clone())));
+    let found = id
+        .parse::<u64>()
+        .ok()
+        .and_then(|id| Some((id, inner.state.recycled.get(&id)?.path.clone())));
     let Some((id, path)) = found else {
         return Err(refuse(404, "RecycledItemNotFound", "no such item"));
     };

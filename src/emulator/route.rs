@@ -6,8 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::library::Path;
 
-const UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// One name, encoded for a URL.
 pub(super) fn encode(name: &str) -> String {
@@ -81,7 +80,9 @@ pub(super) fn smh(
         ("directory", "HEAD") => ("directory.head", &[]),
         ("directory", "GET") if has("info") => ("directory.info", &[]),
         ("directory", "GET") => ("directory.list", &[]),
-        ("directory", "DELETE") if permanent => ("directory.delete", &["delete_directory_permanent"]),
+        ("directory", "DELETE") if permanent => {
+            ("directory.delete", &["delete_directory_permanent"])
+        }
         ("directory", "DELETE") => ("directory.delete", &["delete_directory"]),
         ("directory", "POST") if has("update") => ("file.update", UPLOAD),
         ("file", "POST") if has("confirm") => ("file.confirm", CONFIRM),
@@ -90,18 +91,30 @@ pub(super) fn smh(
         ("file", "POST") => ("file.start", upload),
         ("file", "GET") if has("upload") => ("file.status", TASK),
         ("file", "DELETE") if has("upload") => ("file.cancel", TASK),
-        ("file", "PUT") if source == Some("from") && overwrite => ("file.move", &["move_file_force"]),
-        ("file", "PUT") if source == Some("from") => ("file.move", &["move_file", "move_file_force"]),
-        ("file", "PUT") if source == Some("copyFrom") && overwrite => ("file.copy", &["copy_file_force"]),
-        ("file", "PUT") if source == Some("copyFrom") => ("file.copy", &["copy_file", "copy_file_force"]),
+        ("file", "PUT") if source == Some("from") && overwrite => {
+            ("file.move", &["move_file_force"])
+        }
+        ("file", "PUT") if source == Some("from") => {
+            ("file.move", &["move_file", "move_file_force"])
+        }
+        ("file", "PUT") if source == Some("copyFrom") && overwrite => {
+            ("file.copy", &["copy_file_force"])
+        }
+        ("file", "PUT") if source == Some("copyFrom") => {
+            ("file.copy", &["copy_file", "copy_file_force"])
+        }
         ("file", "PUT") => ("file.simple", upload),
         ("file", "HEAD") => ("file.head", &[]),
         ("file", "GET") if has("info") => ("file.info", &[]),
         ("file", "GET") => ("file.download", &[]),
         ("file", "DELETE") if permanent => ("file.delete", &["delete_file_permanent"]),
         ("file", "DELETE") => ("file.delete", &["delete_file"]),
-        ("batch", "POST") if has("delete") => ("batch.delete", &["delete_file", "delete_directory"]),
-        ("batch", "POST") if has("move") => ("batch.move", &["move_file", "move_file_force", "move_directory"]),
+        ("batch", "POST") if has("delete") => {
+            ("batch.delete", &["delete_file", "delete_directory"])
+        }
+        ("batch", "POST") if has("move") => {
+            ("batch.move", &["move_file", "move_file_force", "move_directory"])
+        }
         ("recycled", "GET") if parts.len() == 2 => ("recycled.list", &[]),
         ("recycled", "POST") if has("restore") => ("recycled.restore", &["restore_recycled"]),
         ("recycled", "DELETE") => ("recycled.delete", &["delete_recycled"]),

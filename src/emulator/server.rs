@@ -191,7 +191,11 @@ impl Server {
                 Ok(json) => control::handle(&self.store, &method, what, &query, &json),
                 Err(refusal) => Err(refusal),
             };
-            return Ok(self.send(reply.unwrap_or_else(|r| r.reply(&request_id)), &request_id, None));
+            return Ok(self.send(
+                reply.unwrap_or_else(|r| r.reply(&request_id)),
+                &request_id,
+                None,
+            ));
         }
         let context = Context { parts, query, host, request_id, method, raw_path };
         let (route, path, reply, fault) = match context.raw_path.strip_prefix("/api/v1/") {
@@ -226,12 +230,7 @@ impl Server {
     }
 
     /// The fault that hits this request, after its delay; and the refusal it asks for.
-    async fn fault(
-        &self,
-        context: &Context,
-        route: &'static str,
-        path: &str,
-    ) -> Option<Effect> {
+    async fn fault(&self, context: &Context, route: &'static str, path: &str) -> Option<Effect> {
         let fault = self.store.lock().faults.pick(route, &context.method, path)?;
         if fault.delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
@@ -250,7 +249,8 @@ impl Server {
             Ok(json) => json,
             Err(refusal) => return ("unknown", String::new(), Some(refusal.reply(id)), None),
         };
-        let source = ["from", "copyFrom", "linkTo"].into_iter().find(|name| json.get(name).is_some());
+        let source =
+            ["from", "copyFrom", "linkTo"].into_iter().find(|name| json.get(name).is_some());
         let source = if context.method == "PUT" { source } else { None };
         let Some(call) = route::smh(&context.method, rest, &context.query, source) else {
             let refusal = refuse(404, "RouteNotFound", "no such route");
@@ -259,7 +259,9 @@ impl Server {
         // A token or confirm key in the path is a secret.
         let shown = match call.route {
             "token.renew" | "token.delete" => "[token]".to_owned(),
-            "file.confirm" | "file.status" | "file.cancel" | "file.renew" => "[confirm key]".to_owned(),
+            "file.confirm" | "file.status" | "file.cancel" | "file.renew" => {
+                "[confirm key]".to_owned()
+            }
             _ => call.path.join("/"),
         };
         let fault = self.fault(context, call.route, &shown).await;
@@ -322,7 +324,9 @@ impl Server {
         let key = path.first().map_or("", String::as_str);
         let host = context.host.as_str();
         let scheme = if self.https { "https" } else { "http" };
-        let from = || batch::path_of(json.get("from").or_else(|| json.get("copyFrom"))).unwrap_or_default();
+        let from = || {
+            batch::path_of(json.get("from").or_else(|| json.get("copyFrom"))).unwrap_or_default()
+        };
         let permanent = query.get("permanent").is_some_and(|value| value == "1");
         match call.route {
             "directory.create" => directory::create(store, path, query),
@@ -345,7 +349,9 @@ impl Server {
                     .headers
                     .iter()
                     .filter(|(name, _)| name.as_str().starts_with("x-smh-meta-"))
-                    .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+                    .filter_map(|(name, value)| {
+                        Some((name.to_string(), value.to_str().ok()?.to_owned()))
+                    })
                     .collect();
                 let request = StartRequest {
                     path: call.path.clone(),
@@ -425,7 +431,11 @@ impl Server {
                         cos::put(&self.store, key, &context.query, headers, body).await
                     }
                     "cos.get" => cos::get(&self.store, key, &context.query, headers),
-                    _ => Err(super::reply::cos_refuse(405, "MethodNotAllowed", "not for this bucket")),
+                    _ => Err(super::reply::cos_refuse(
+                        405,
+                        "MethodNotAllowed",
+                        "not for this bucket",
+                    )),
                 }
             }
         };
@@ -447,7 +457,8 @@ impl Server {
 
     fn send(&self, reply: Reply, request_id: &str, fault: Option<&Effect>) -> Out {
         let now_ms = self.store.lock().now_ms();
-        let mut response = Response::builder().status(reply.status).header("date", http_date(now_ms));
+        let mut response =
+            Response::builder().status(reply.status).header("date", http_date(now_ms));
         if !reply.headers.iter().any(|(name, _)| name == "x-cos-request-id") {
             response = response.header("x-request-id", request_id);
         }
@@ -481,9 +492,9 @@ impl Server {
                     });
                     StreamBody::new(pieces).boxed_unsync()
                 }
-                _ => {
-                    http_body_util::Full::new(bytes).map_err(|never: Infallible| match never {}).boxed_unsync()
-                }
+                _ => http_body_util::Full::new(bytes)
+                    .map_err(|never: Infallible| match never {})
+                    .boxed_unsync(),
             },
             Body::Stream(len, pieces) => {
                 response = response.header("content-length", len.to_string());
@@ -531,7 +542,8 @@ async fn json_body(body: Incoming) -> Result<Value, Refusal> {
 fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
     let Body::Bytes(bytes) = &reply.body else { return };
     if effect.garbage {
-        reply.body = Body::Bytes(Bytes::from_static(b"<html>this is not what you asked for</html>"));
+        reply.body =
+            Body::Bytes(Bytes::from_static(b"<html>this is not what you asked for</html>"));
         return;
     }
     if effect.huge {
@@ -556,7 +568,9 @@ fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
     if let Some(lag_ms) = effect.lag_ms {
         let visible = iso(now_ms - lag_ms);
         if let Some(contents) = value["contents"].as_array_mut() {
-            contents.retain(|entry| entry["creationTime"].as_str().is_some_and(|at| at <= visible.as_str()));
+            contents.retain(|entry| {
+                entry["creationTime"].as_str().is_some_and(|at| at <= visible.as_str())
+            });
         }
     }
     reply.body = Body::Bytes(Bytes::from(value.to_string()));

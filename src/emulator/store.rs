@@ -187,7 +187,9 @@ impl State {
         self.by_beginning
             .get(&(beginning_hash.to_owned(), size))
             .and_then(|path| self.library.file(path))
-            .is_some_and(|file| file.sums.beginning_hash == beginning_hash && file.sums.size == size)
+            .is_some_and(|file| {
+                file.sums.beginning_hash == beginning_hash && file.sums.size == size
+            })
     }
 
     pub(super) fn upload_of_cos_key(&self, cos_key: &str) -> Option<(&String, &Upload)> {

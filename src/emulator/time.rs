@@ -3,7 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch by the system's clock.
-#[expect(clippy::disallowed_methods, reason = "the emulator has its own clock and shares no code with the daemon")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the emulator has its own clock and shares no code with the daemon"
+)]
 pub(super) fn system_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

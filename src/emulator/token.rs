@@ -16,7 +16,13 @@ pub(super) fn create(store: &Store, query: &HashMap<String, String>) -> Answer {
     let id = query.get("library_id").map_or("", String::as_str);
     let secret = query.get("library_secret").map_or("", String::as_str);
     match (id.is_empty(), secret.is_empty()) {
-        (true, true) => return Err(refuse(400, "EmptyLibraryIdOrSecret", "library_id and library_secret are empty")),
+        (true, true) => {
+            return Err(refuse(
+                400,
+                "EmptyLibraryIdOrSecret",
+                "library_id and library_secret are empty",
+            ));
+        }
         (true, false) => return Err(refuse(400, "EmptyLibraryId", "library_id is empty")),
         (false, true) => return Err(refuse(400, "EmptyLibrarySecret", "library_secret is empty")),
         _ => {}
@@ -51,7 +57,8 @@ pub(super) fn change(store: &Store, library: &str, name: &str, delete: bool) -> 
         return Err(refuse(404, "LibraryNotFound", "no such library"));
     }
     let now_ms = inner.now_ms();
-    let Some(token) = inner.state.tokens.get(name).filter(|t| t.expires_ms > now_ms).cloned() else {
+    let Some(token) = inner.state.tokens.get(name).filter(|t| t.expires_ms > now_ms).cloned()
+    else {
         return Err(refuse(403, "InvalidAccessToken", "invalid access token"));
     };
     if delete {
@@ -77,10 +84,9 @@ pub(super) fn admit(store: &Store, name: Option<&str>, wanted: &[&str]) -> Resul
         return Err(refuse(403, "InvalidAccessToken", "invalid access token"));
     };
     let allowed = wanted.is_empty()
-        || token
-            .grants
-            .iter()
-            .any(|grant| grant == "admin" || grant == "space_admin" || wanted.contains(&grant.as_str()));
+        || token.grants.iter().any(|grant| {
+            grant == "admin" || grant == "space_admin" || wanted.contains(&grant.as_str())
+        });
     if !allowed {
         return Err(refuse(403, "NoPermission", "the token does not grant this"));
     }

@@ -85,8 +85,11 @@ pub(super) fn start(store: &Store, kind: Kind, request: StartRequest<'_>) -> Ans
     }
     let now_ms = inner.now_ms();
     let number = inner.number();
-    let extension =
-        path.last().and_then(|name| name.rsplit_once('.')).map(|(_, e)| e.to_owned()).unwrap_or_default();
+    let extension = path
+        .last()
+        .and_then(|name| name.rsplit_once('.'))
+        .map(|(_, e)| e.to_owned())
+        .unwrap_or_default();
     let confirm_key = format!("{:032x}{:016x}", fastrand::u128(..), now_ms);
     let safe: String = extension.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
     let upload = Upload {
@@ -197,9 +200,19 @@ struct Landing {
 }
 
 /// Makes a content visible at `path`, or beside it.
-fn land(store: &Store, inner: &mut Inner, path: &[String], strategy: &str, content: Landing) -> Answer {
+fn land(
+    store: &Store,
+    inner: &mut Inner,
+    path: &[String],
+    strategy: &str,
+    content: Landing,
+) -> Answer {
     let taken = inner.state.library.node(path).is_some();
-    let target = if taken && strategy == "rename" { inner.state.library.free_name(path) } else { path.to_vec() };
+    let target = if taken && strategy == "rename" {
+        inner.state.library.free_name(path)
+    } else {
+        path.to_vec()
+    };
     if let Some(source) = &content.source {
         let number = inner.number();
         let scratch = store.data.join("pending").join(format!("link-{number}"));
@@ -349,12 +362,18 @@ pub(super) fn confirm(
 }
 
 /// State of an upload task (sheet section 6).
-pub(super) fn status(store: &Store, key: &str, query: &HashMap<String, String>, host: &str) -> Answer {
+pub(super) fn status(
+    store: &Store,
+    key: &str,
+    query: &HashMap<String, String>,
+    host: &str,
+) -> Answer {
     let inner = store.lock();
     let upload =
         inner.upload(key).ok_or_else(|| refuse(404, "UploadNotFound", "no such upload"))?;
     let parent_len = upload.path.len().saturating_sub(1);
-    let reachable = inner.state.library.dir(upload.path.get(..parent_len).unwrap_or_default()).is_some();
+    let reachable =
+        inner.state.library.dir(upload.path.get(..parent_len).unwrap_or_default()).is_some();
     let mut reply = json!({
         "confirmed": upload.confirmed,
         "path": if reachable { json!(upload.path) } else { Value::Null },

@@ -49,9 +49,9 @@ impl From<rusqlite::Error> for JournalError {
                 JournalError::Damaged(error.to_string())
             }
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => JournalError::Busy,
-            Some(
-                Code::DiskFull | Code::SystemIoFailure | Code::ReadOnly | Code::CannotOpen,
-            ) => JournalError::Disk(error.to_string()),
+            Some(Code::DiskFull | Code::SystemIoFailure | Code::ReadOnly | Code::CannotOpen) => {
+                JournalError::Disk(error.to_string())
+            }
             _ => JournalError::Sqlite(error),
         }
     }

@@ -128,16 +128,15 @@ impl Turn<'_> {
                FROM file f JOIN dir d ON d.id = f.dir_id
               WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms <= ?1 ORDER BY f.next_at_ms LIMIT ?2"
         ))?;
-        let rows =
-            statement.query_map(params![now_ms, to_sql_limit(limit), NEVER_MS], |row| {
-                Ok(DueFile {
-                    file: file_row(row)?,
-                    mirror: MirrorId(row.get(COLUMN_COUNT)?),
-                    dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT + 1)?),
-                    dir_created: row.get(COLUMN_COUNT + 2)?,
-                    dir_blocked: row.get(COLUMN_COUNT + 3)?,
-                })
-            })?;
+        let rows = statement.query_map(params![now_ms, to_sql_limit(limit), NEVER_MS], |row| {
+            Ok(DueFile {
+                file: file_row(row)?,
+                mirror: MirrorId(row.get(COLUMN_COUNT)?),
+                dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT + 1)?),
+                dir_created: row.get(COLUMN_COUNT + 2)?,
+                dir_blocked: row.get(COLUMN_COUNT + 3)?,
+            })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -200,9 +199,10 @@ impl Turn<'_> {
     /// What SQLite says.
     pub fn retry_all(&self, now_ms: i64, blocked: bool) -> Result<(), JournalError> {
         let upto = if blocked { NEVER_MS } else { NEVER_MS - 1 };
-        for (table, key) in
-            [("file", "t.dir_id = file.dir_id AND t.name = file.name"), ("dir", "t.dir_id = dir.id AND t.name = x''")]
-        {
+        for (table, key) in [
+            ("file", "t.dir_id = file.dir_id AND t.name = file.name"),
+            ("dir", "t.dir_id = dir.id AND t.name = x''"),
+        ] {
             self.tx.execute(
                 &format!(
                     "UPDATE {table} SET next_at_ms = ?1 WHERE next_at_ms > ?1 AND next_at_ms <= ?2

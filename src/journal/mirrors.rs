@@ -16,7 +16,9 @@ impl Journal {
     pub fn knows_root(&self, name: &str) -> Result<bool, JournalError> {
         let known = self
             .connection
-            .query_row("SELECT root_inode IS NOT NULL FROM mirror WHERE name = ?1", [name], |row| row.get(0))
+            .query_row("SELECT root_inode IS NOT NULL FROM mirror WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
             .optional()?;
         Ok(known.unwrap_or(false))
     }

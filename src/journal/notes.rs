@@ -3,9 +3,7 @@
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::rows::{
-    ConditionKind, DirId, EntryId, MirrorId, SkipReason, SkippedRow, TroubleRow,
-};
+use super::rows::{ConditionKind, DirId, EntryId, MirrorId, SkipReason, SkippedRow, TroubleRow};
 use super::{JournalError, Turn};
 use crate::failure::Class;
 
@@ -91,7 +89,9 @@ impl Turn<'_> {
     pub fn skipped(&self, id: &EntryId) -> Result<Option<SkippedRow>, JournalError> {
         Ok(self
             .tx
-            .prepare_cached("SELECT dir_id, name, reason FROM skipped WHERE dir_id = ?1 AND name = ?2")?
+            .prepare_cached(
+                "SELECT dir_id, name, reason FROM skipped WHERE dir_id = ?1 AND name = ?2",
+            )?
             .query_row(params![id.dir.0, id.name], skipped_row)
             .optional()?)
     }

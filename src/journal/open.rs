@@ -39,7 +39,10 @@ impl Journal {
     ///
     /// # Errors
     /// The folder cannot be written, the journal belongs to a newer program, or it is locked.
-    pub fn open(state_dir: &Path, stamp: &str) -> Result<(Journal, Option<SetAside>), JournalError> {
+    pub fn open(
+        state_dir: &Path,
+        stamp: &str,
+    ) -> Result<(Journal, Option<SetAside>), JournalError> {
         let path = prepare(state_dir)?;
         match Journal::open_file(&path) {
             Err(JournalError::Damaged(reason)) => {
@@ -125,18 +128,21 @@ fn settings(connection: &Connection) -> Result<(), JournalError> {
 
 /// Reads the page that every table starts with, so that a damaged file shows itself now.
 fn shape_is_whole(connection: &Connection) -> Result<(), JournalError> {
-    for table in ["mirror", "dir", "file", "upload", "trouble", "skipped", "condition", "activity"] {
-        connection
-            .query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(()))
-            .or_else(|error| match error {
+    for table in ["mirror", "dir", "file", "upload", "trouble", "skipped", "condition", "activity"]
+    {
+        connection.query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(())).or_else(
+            |error| match error {
                 rusqlite::Error::QueryReturnedNoRows => Ok(()),
                 rusqlite::Error::SqliteFailure(failure, message)
                     if failure.code == rusqlite::ErrorCode::Unknown =>
                 {
-                    Err(JournalError::Damaged(message.unwrap_or_else(|| format!("no table {table}"))))
+                    Err(JournalError::Damaged(
+                        message.unwrap_or_else(|| format!("no table {table}")),
+                    ))
                 }
                 other => Err(other.into()),
-            })?;
+            },
+        )?;
     }
     Ok(())
 }
@@ -176,13 +182,14 @@ fn prepare(state_dir: &Path) -> Result<PathBuf, JournalError> {
         let path = path.to_path_buf();
         move |source| JournalError::State { path, source }
     };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(state(state_dir))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state_dir)
+        .map_err(state(state_dir))?;
     let path = state_dir.join(JOURNAL_FILE);
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .map_err(state(&path))?;
+    let file =
+        fs::OpenOptions::new().create(true).append(true).open(&path).map_err(state(&path))?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(state(&path))?;
     Ok(path)
 }

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::JournalError;
 use super::files::{COLUMNS, file_row};
 use super::notes::{TROUBLE_COLUMNS, skip_reason, trouble_row};
 use super::open::{JOURNAL_FILE, Journal, open_reading};
 use super::rows::{
     ConditionKind, ConditionRow, FileRow, MirrorId, NEVER_MS, SkipReason, TroubleRow,
 };
-use super::JournalError;
 use crate::relpath::RelPath;
 
 /// A reading connection. One question sees one state: ask through [`Reader::snapshot`].
@@ -409,10 +409,16 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn below(&self, mirror: MirrorId, path: &RelPath) -> Result<Option<(u64, u64)>, JournalError> {
+    pub fn below(
+        &self,
+        mirror: MirrorId,
+        path: &RelPath,
+    ) -> Result<Option<(u64, u64)>, JournalError> {
         let known: Option<bool> = self
             .connection
-            .prepare_cached("SELECT gone_at_ms IS NULL FROM dir WHERE mirror_id = ?1 AND path = ?2")?
+            .prepare_cached(
+                "SELECT gone_at_ms IS NULL FROM dir WHERE mirror_id = ?1 AND path = ?2",
+            )?
             .query_row(params![mirror.0, path.as_bytes()], |row| row.get(0))
             .optional()?;
         if known != Some(true) {
@@ -427,7 +433,10 @@ impl Reader {
                         AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4)))",
                 )?
                 .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
-                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+                    Ok((
+                        row.get::<_, i64>(0)?.cast_unsigned(),
+                        row.get::<_, i64>(1)?.cast_unsigned(),
+                    ))
                 })?,
         ))
     }

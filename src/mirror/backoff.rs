@@ -29,7 +29,11 @@ pub(super) fn delay_ms(
     let (first, longest) = range(class);
     let ceiling = first.saturating_mul(1 << attempts.clamp(1, 20)).min(longest);
     // Half a first wait at least: a loop without a pause is never right.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "milliseconds of an hour at most")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "milliseconds of an hour at most"
+    )]
     let jittered = (ceiling as f64 * dice) as i64;
     jittered.max(first / 2).max(retry_after.map_or(0, to_ms))
 }

@@ -22,7 +22,11 @@ impl Limiter {
     }
 
     /// Slots in all at `now_ms` (monotonic).
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to a few hundred")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "1 to a few hundred"
+    )]
     pub(super) fn slots(&self, now_ms: i64) -> usize {
         if now_ms < self.paused_until_ms { 0 } else { self.limit as usize }
     }

@@ -166,10 +166,15 @@ mod tests {
 
     #[test]
     fn a_blocked_file_waits_for_a_change_unless_it_could_not_be_read() {
-        let blocked = FileRow { confirmed: None, next_at_ms: Some(NEVER_MS), ..synced(print(1, 10)) };
+        let blocked =
+            FileRow { confirmed: None, next_at_ms: Some(NEVER_MS), ..synced(print(1, 10)) };
         assert_eq!(see(Some(&blocked), Wrong::Other, print(1, 10)), Seen::Nothing);
-        assert!(matches!(see(Some(&blocked), Wrong::Local, print(1, 10)), Seen::Retry(row) if row.next_at_ms == Some(NOW)));
-        assert!(matches!(see(Some(&blocked), Wrong::Other, print(1, 20)), Seen::Put(row) if row.next_at_ms < Some(NEVER_MS)));
+        assert!(
+            matches!(see(Some(&blocked), Wrong::Local, print(1, 10)), Seen::Retry(row) if row.next_at_ms == Some(NOW))
+        );
+        assert!(
+            matches!(see(Some(&blocked), Wrong::Other, print(1, 20)), Seen::Put(row) if row.next_at_ms < Some(NEVER_MS))
+        );
     }
 
     #[test]
@@ -179,7 +184,9 @@ mod tests {
         assert_eq!(gone.gone_at_ms, Some(NOW));
         assert_eq!(file_vanished(&gone, NOW + 1), Vanished::Nothing);
         // The same file back again, from the bin or an archive that keeps inode and times.
-        let Seen::Put(back) = see(Some(&gone), Wrong::Nothing, print(1, 10)) else { panic!("back") };
+        let Seen::Put(back) = see(Some(&gone), Wrong::Nothing, print(1, 10)) else {
+            panic!("back")
+        };
         assert!(back.is_synced());
         assert_eq!(file_vanished(&FileRow { confirmed: None, ..row }, NOW), Vanished::Remove);
     }

@@ -82,11 +82,7 @@ pub async fn run(
             return Ok((Finished::Stopped, engine.into_journal()));
         }
         let wake = turned.wake_at_ms.map(|at| at.saturating_sub(now_ms).max(0));
-        let beat = if stopped_at_ms.is_some() {
-            Some(500)
-        } else {
-            observer.beat().map(to_ms)
-        };
+        let beat = if stopped_at_ms.is_some() { Some(500) } else { observer.beat().map(to_ms) };
         let sleep_ms = [wake, beat].into_iter().flatten().min();
         tokio::select! {
             biased;

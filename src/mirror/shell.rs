@@ -106,7 +106,8 @@ impl Shell {
             }
             Effect::Step { transfer, mirror, path, target, fingerprint, step } => {
                 tokio::spawn(async move {
-                    let outcome = inner.step(transfer, mirror, path, &target, fingerprint, step).await;
+                    let outcome =
+                        inner.step(transfer, mirror, path, &target, fingerprint, step).await;
                     inner.report(Fact::Step { transfer, outcome }).await;
                 });
             }
@@ -208,14 +209,14 @@ impl Inner {
             Step::Digest => file.blocking(Reading::digest).await.map(Outcome::Digested),
             Step::Start(hashes) => self.start(transfer, client, &file, &remote, hashes).await,
             Step::Post => {
-                let form = self
-                    .forms
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&transfer);
+                let form =
+                    self.forms.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
                 match form {
                     Some(form) => post(client, &file, &form).await,
-                    None => Err(Outcome::Failed(Failure::new(Class::Defect, "there is no form to post"))),
+                    None => Err(Outcome::Failed(Failure::new(
+                        Class::Defect,
+                        "there is no form to post",
+                    ))),
                 }
             }
             Step::Confirm { confirm_key, crc64, pause_ms } => {
@@ -319,7 +320,10 @@ impl File {
         let file = self.clone();
         match tokio::task::spawn_blocking(move || file.open().and_then(work)).await {
             Ok(done) => done.map_err(unreadable),
-            Err(_) => Err(Outcome::Failed(Failure::new(Class::Defect, "reading the file failed unexpectedly"))),
+            Err(_) => Err(Outcome::Failed(Failure::new(
+                Class::Defect,
+                "reading the file failed unexpectedly",
+            ))),
         }
     }
 }
@@ -334,12 +338,13 @@ async fn post(client: &Client, file: &File, form: &Form) -> Result<Outcome, Outc
         let (pieces, taken) = mpsc::channel::<std::io::Result<Bytes>>(PIECES);
         let reading = file.clone();
         let reader = tokio::task::spawn_blocking(move || {
-            let read = reading.open().and_then(|open| {
-                open.pieces(|piece| pieces.blocking_send(Ok(piece)).is_ok())
-            });
+            let read = reading
+                .open()
+                .and_then(|open| open.pieces(|piece| pieces.blocking_send(Ok(piece)).is_ok()));
             if read.is_err() {
                 // Breaks the post: the last piece never leaves.
-                let _ = pieces.blocking_send(Err(std::io::Error::other("the file is not what it was")));
+                let _ =
+                    pieces.blocking_send(Err(std::io::Error::other("the file is not what it was")));
             }
             read
         });

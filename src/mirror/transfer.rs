@@ -165,7 +165,11 @@ pub(super) enum How {
 /// How a transfer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    Synced { full_hash: Hash, crc64: u64, how: How },
+    Synced {
+        full_hash: Hash,
+        crc64: u64,
+        how: How,
+    },
     /// Look at the file again.
     Changed,
     /// Look whether it is gone.
@@ -179,8 +183,14 @@ pub(super) enum End {
 /// What the journal must know before the next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Note {
-    Started { confirm_key: String, expires_at_ms: Option<i64> },
-    Posted { full_hash: Hash, crc64: u64 },
+    Started {
+        confirm_key: String,
+        expires_at_ms: Option<i64>,
+    },
+    Posted {
+        full_hash: Hash,
+        crc64: u64,
+    },
     /// The upload is over, one way or the other.
     Forgotten,
 }
@@ -211,12 +221,24 @@ enum State {
     /// Is the content the confirmed one?
     Comparing,
     Starting(Hashes),
-    Posting { confirm_key: String },
-    Confirming { confirm_key: String, sent: Sent, tries: usize, how: How },
+    Posting {
+        confirm_key: String,
+    },
+    Confirming {
+        confirm_key: String,
+        sent: Sent,
+        tries: usize,
+        how: How,
+    },
     /// The key is used up or unknown: the remote file tells.
-    Proving { sent: Sent, how: How },
+    Proving {
+        sent: Sent,
+        how: How,
+    },
     /// An upload of an earlier run, not known to be complete: the file's digest, to confirm with.
-    Recovering { confirm_key: String },
+    Recovering {
+        confirm_key: String,
+    },
     /// Cleaning up, then ending so.
     Ending(End),
     /// Cancelling an old upload of another state, then beginning.
@@ -304,7 +326,8 @@ impl Transfer {
         how: How,
         note: Option<Note>,
     ) -> Decision {
-        let step = Step::Confirm { confirm_key: confirm_key.clone(), crc64: sent.crc64, pause_ms: 0 };
+        let step =
+            Step::Confirm { confirm_key: confirm_key.clone(), crc64: sent.crc64, pause_ms: 0 };
         self.state = State::Confirming { confirm_key, sent, tries: 0, how };
         Decision { note, next: Next::Step(step) }
     }
@@ -326,7 +349,9 @@ impl Transfer {
                 Decision { note: Some(Note::Forgotten), next: Next::End(end) }
             }
             // Best effort: a key that stays is forgotten by the service.
-            (State::Dropping, Outcome::Done | Outcome::Failed(_)) => self.fresh(Some(Note::Forgotten)),
+            (State::Dropping, Outcome::Done | Outcome::Failed(_)) => {
+                self.fresh(Some(Note::Forgotten))
+            }
             (state, Outcome::Changed) => self.abandon(state, End::Changed),
             (state, Outcome::Vanished) => self.abandon(state, End::Vanished),
             (state, Outcome::RootGone) => {
@@ -339,11 +364,16 @@ impl Transfer {
             (State::Confirming { confirm_key, sent, tries, how }, outcome) => {
                 self.confirmed(confirm_key, sent, tries, how, outcome)
             }
-            (State::Proving { sent, how }, Outcome::Looked(remote)) => self.proven(sent, how, remote),
+            (State::Proving { sent, how }, Outcome::Looked(remote)) => {
+                self.proven(sent, how, remote)
+            }
             (State::Recovering { confirm_key }, Outcome::Digested(digest)) => {
                 let sent = Sent { full_hash: digest.full, crc64: digest.crc64, size: digest.size };
-                let step =
-                    Step::Confirm { confirm_key: confirm_key.clone(), crc64: sent.crc64, pause_ms: 0 };
+                let step = Step::Confirm {
+                    confirm_key: confirm_key.clone(),
+                    crc64: sent.crc64,
+                    pause_ms: 0,
+                };
                 // No patience with "incomplete": nobody is sending.
                 let tries = CONFIRM_PAUSES.len();
                 self.state = State::Confirming { confirm_key, sent, tries, how: How::Recovered };
@@ -446,7 +476,9 @@ impl Transfer {
     ) -> Decision {
         match outcome {
             Outcome::Confirmed(reply) => self.visible(sent, how, reply),
-            Outcome::Failed(failure) if failure.is(&["UploadIncomplete", "MultipartUploadIncomplete"]) => {
+            Outcome::Failed(failure)
+                if failure.is(&["UploadIncomplete", "MultipartUploadIncomplete"]) =>
+            {
                 match CONFIRM_PAUSES.get(tries) {
                     Some(pause_ms) => {
                         let step = Step::Confirm {
@@ -454,8 +486,7 @@ impl Transfer {
                             crc64: sent.crc64,
                             pause_ms: *pause_ms,
                         };
-                        self.state =
-                            State::Confirming { confirm_key, sent, tries: tries + 1, how };
+                        self.state = State::Confirming { confirm_key, sent, tries: tries + 1, how };
                         Decision { note: None, next: Next::Step(step) }
                     }
                     // It never arrived: not a failure of the file, begin again.
@@ -511,7 +542,8 @@ impl Transfer {
             );
             // Only a copy beside the target is surely made by this upload.
             if path.len() == self.target.len()
-                && path.split_last().map(|(_, dir)| dir) == self.target.split_last().map(|(_, dir)| dir)
+                && path.split_last().map(|(_, dir)| dir)
+                    == self.target.split_last().map(|(_, dir)| dir)
             {
                 self.state = State::Ending(End::Failed(failure));
                 return Decision {
@@ -522,7 +554,9 @@ impl Transfer {
             return Decision { note: Some(Note::Forgotten), next: Next::End(End::Failed(failure)) };
         }
         match (reply.size, reply.crc64) {
-            (size, Some(crc64)) if crc64 == sent.crc64 && size.is_none_or(|size| size == sent.size) => {
+            (size, Some(crc64))
+                if crc64 == sent.crc64 && size.is_none_or(|size| size == sent.size) =>
+            {
                 Decision { note: Some(Note::Forgotten), next: Next::End(synced(sent, how)) }
             }
             // Not said: look.

@@ -102,7 +102,10 @@ fn a_touched_file_is_not_sent() {
     // Another content of the same size is sent.
     let other = ConfirmedRow { crc64: 1, ..confirmed };
     let (mut transfer, _) = Transfer::begin(target(), print(7), Some(other), None);
-    assert_eq!(transfer.on(Outcome::Digested(digest(7))).next, Next::Step(Step::Start(Hashes::None)));
+    assert_eq!(
+        transfer.on(Outcome::Digested(digest(7))).next,
+        Next::Step(Step::Start(Hashes::None))
+    );
 }
 
 #[test]
@@ -172,10 +175,15 @@ fn a_confirm_that_comes_too_soon_is_repeated_with_pauses() {
     let mut transfer = confirming();
     for pause in CONFIRM_PAUSES {
         let decision = transfer.on(refused(Class::Transient, "UploadIncomplete"));
-        assert!(matches!(decision.next, Next::Step(Step::Confirm { pause_ms, .. }) if pause_ms == pause));
+        assert!(
+            matches!(decision.next, Next::Step(Step::Confirm { pause_ms, .. }) if pause_ms == pause)
+        );
     }
     let again = transfer.on(refused(Class::Transient, "UploadIncomplete"));
-    assert_eq!((again.note, again.next), (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None))));
+    assert_eq!(
+        (again.note, again.next),
+        (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None)))
+    );
 }
 
 #[test]
@@ -190,7 +198,10 @@ fn a_used_up_key_is_proven_by_the_remote_file() {
             Next::End(End::Synced { how: How::Recovered, .. })
         ));
         let other = Remote { crc64: Some(1), ..ours };
-        assert_eq!(wrong.on(Outcome::Looked(Some(other))).next, Next::Step(Step::Start(Hashes::None)));
+        assert_eq!(
+            wrong.on(Outcome::Looked(Some(other))).next,
+            Next::Step(Step::Start(Hashes::None))
+        );
     }
 }
 
@@ -212,7 +223,9 @@ fn after_a_crash_what_was_posted_is_confirmed_not_sent() {
     // The file is another one now; the bytes on COS are a whole state all the same.
     let upload = row(stage, 7);
     let (mut transfer, first) = Transfer::begin(target(), print(100), None, Some(&upload));
-    assert!(matches!(first.next, Next::Step(Step::Confirm { ref confirm_key, .. }) if confirm_key == "old"));
+    assert!(
+        matches!(first.next, Next::Step(Step::Confirm { ref confirm_key, .. }) if confirm_key == "old")
+    );
     assert_eq!(transfer.fingerprint, print(7));
     let last = transfer.on(Outcome::Confirmed(reply(7)));
     assert!(matches!(last.next, Next::End(End::Synced { how: How::Recovered, .. })));
@@ -226,7 +239,10 @@ fn after_a_crash_what_was_started_is_tried_and_then_sent_again() {
     let confirm = transfer.on(Outcome::Digested(digest(7)));
     assert!(matches!(confirm.next, Next::Step(Step::Confirm { pause_ms: 0, .. })));
     let again = transfer.on(refused(Class::Transient, "UploadIncomplete"));
-    assert_eq!((again.note, again.next), (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None))));
+    assert_eq!(
+        (again.note, again.next),
+        (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None)))
+    );
 }
 
 #[test]
@@ -235,7 +251,10 @@ fn after_a_crash_an_upload_of_an_older_state_is_cancelled() {
     let (mut transfer, first) = Transfer::begin(target(), print(8), None, Some(&upload));
     assert_eq!(first.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
     let next = transfer.on(Outcome::Done);
-    assert_eq!((next.note, next.next), (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None))));
+    assert_eq!(
+        (next.note, next.next),
+        (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None)))
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::config::{Config, RootProblem, WatchMode};
+use crate::config::{Config, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{Holder, Journal, JournalError, LockError, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant};
@@ -20,8 +20,8 @@ const FACTS: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The machine is not as the configuration says.
-    #[error("{}", .0.iter().map(|p| format!("{}: {}", p.key, p.message)).collect::<Vec<_>>().join("\n"))]
-    Machine(Vec<RootProblem>),
+    #[error("{}", several(.0))]
+    Machine(Vec<Problem>),
     /// Another instance has the state, or the lock cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -70,11 +70,13 @@ pub struct Assembled {
 /// See [`ServiceError`]. A root that is missing is an error only when it was never seen: later it may
 /// be a filesystem that is not mounted yet.
 pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> {
-    let problems = config.check_machine();
-    let (missing, hard): (Vec<_>, Vec<_>) = problems.into_iter().partition(|p| p.missing);
+    let problems = config.check_roots();
+    let (missing, hard): (Vec<_>, Vec<_>) =
+        problems.into_iter().partition(|p| p.kind == ProblemKind::Absent);
     if !hard.is_empty() {
         return Err(ServiceError::Machine(hard.into_iter().chain(missing).collect()));
     }
+    config.make_state_dir().map_err(|problem| ServiceError::Machine(vec![problem]))?;
     let now = clock.now();
     let holder = Holder {
         pid: std::process::id(),
@@ -98,7 +100,7 @@ pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> 
         let name = config
             .mirrors
             .iter()
-            .find(|mirror| problem.key == format!("mirror \"{}\".local", mirror.name));
+            .find(|mirror| problem.key == format!("mirror.{}.local", mirror.name));
         match name {
             Some(mirror) if journal.knows_root(&mirror.name)? => {}
             _ => unknown.push(problem),
@@ -115,8 +117,8 @@ pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> 
 /// # Errors
 /// The roots are not there, or the journal cannot be read.
 pub fn scratch(config: &Config) -> Result<Journal, ServiceError> {
-    let problems: Vec<RootProblem> =
-        config.check_machine().into_iter().filter(|p| p.key != "state_dir").collect();
+    let problems: Vec<Problem> =
+        config.check_roots().into_iter().filter(|p| p.key != "state_dir").collect();
     if !problems.is_empty() {
         return Err(ServiceError::Machine(problems));
     }
@@ -135,9 +137,7 @@ pub fn assemble(
 ) -> Result<Assembled, ServiceError> {
     let client = match mode {
         Mode::DryRun => None,
-        _ => Some(
-            Client::new(&config.remote, Grant::Mirror, clock).map_err(ServiceError::Client)?,
-        ),
+        _ => Some(Client::new(&config.remote, Grant::Mirror, clock).map_err(ServiceError::Client)?),
     };
     let watcher = match mode {
         Mode::Daemon => watcher(),

@@ -78,8 +78,12 @@ impl Observer for Reporter {
                 }
             }
             Event::Scanned { mirror } => tracing::info!(mirror, "scan complete"),
-            Event::Stopped { mirror: Some(mirror), message } => tracing::error!(mirror, "{message}"),
-            Event::Stopped { mirror: None, message } => tracing::error!("everything waits: {message}"),
+            Event::Stopped { mirror: Some(mirror), message } => {
+                tracing::error!(mirror, "{message}")
+            }
+            Event::Stopped { mirror: None, message } => {
+                tracing::error!("everything waits: {message}")
+            }
             Event::Resumed { .. } => tracing::info!("going on"),
         }
     }

@@ -43,8 +43,7 @@ pub fn init(log: &Log) {
             )
             .try_init(),
         (None, _) => {
-            let colour =
-                std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             registry
                 .with(
                     tracing_subscriber::fmt::layer()

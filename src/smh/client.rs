@@ -88,18 +88,20 @@ impl Client {
         match self.call(&request, &[201, 200, 204]).await {
             Ok(_) => Ok(DirectoryMade::New),
             // The conflict does not say what is there (sheet section 8), so look.
-            Err(error) if error.is("SameNameDirectoryOrFileExists") => match self.info(dir).await? {
-                Some(Info { kind: Kind::Directory, .. }) => Ok(DirectoryMade::Existed),
-                Some(_) => Err(Error {
-                    message: format!("a file is in the way of the directory {dir}"),
-                    ..error
-                }),
-                // A parent is a file, or somebody removed it this moment.
-                None => Err(Error {
-                    message: format!("a file is in the way of a parent of the directory {dir}"),
-                    ..error
-                }),
-            },
+            Err(error) if error.is("SameNameDirectoryOrFileExists") => {
+                match self.info(dir).await? {
+                    Some(Info { kind: Kind::Directory, .. }) => Ok(DirectoryMade::Existed),
+                    Some(_) => Err(Error {
+                        message: format!("a file is in the way of the directory {dir}"),
+                        ..error
+                    }),
+                    // A parent is a file, or somebody removed it this moment.
+                    None => Err(Error {
+                        message: format!("a file is in the way of a parent of the directory {dir}"),
+                        ..error
+                    }),
+                }
+            }
             Err(error) => Err(error),
         }
     }

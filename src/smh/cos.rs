@@ -90,8 +90,7 @@ pub(super) async fn post(
         .header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
         .body(body);
     let call = async {
-        let response =
-            request.send().await.map_err(|error| http::transport(operation, error))?;
+        let response = request.send().await.map_err(|error| http::transport(operation, error))?;
         http::read(operation, response).await
     };
     let answer = tokio::select! {
@@ -165,8 +164,7 @@ impl Progress {
     async fn stalled(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let patience =
-                if self.remaining.load(Ordering::Relaxed) == 0 { ANSWER } else { STALL };
+            let patience = if self.remaining.load(Ordering::Relaxed) == 0 { ANSWER } else { STALL };
             let quiet =
                 self.clock.now().mono_ms.saturating_sub(self.moved_at_ms.load(Ordering::Relaxed));
             if quiet > to_ms(patience) {
@@ -213,7 +211,9 @@ impl hyper::body::Body for FormBody {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(bytes))) => {
                 let Some(left) = self.stream_left.checked_sub(bytes.len() as u64) else {
-                    return Poll::Ready(Some(Err(std::io::Error::other("more content than announced"))));
+                    return Poll::Ready(Some(Err(std::io::Error::other(
+                        "more content than announced",
+                    ))));
                 };
                 self.stream_left = left;
                 Poll::Ready(Some(Ok(self.pass(bytes))))

@@ -300,7 +300,11 @@ mod tests {
             (Token, 404, Some("WrongLibraryIdOrSecret"), "", Auth),
         ];
         for (operation, status, code, message, class) in cases {
-            assert_eq!(classify(operation, status, code, message), class, "{operation:?} {status} {code:?}");
+            assert_eq!(
+                classify(operation, status, code, message),
+                class,
+                "{operation:?} {status} {code:?}"
+            );
         }
     }
 }

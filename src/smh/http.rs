@@ -47,7 +47,8 @@ pub(super) fn build(remote: &Remote) -> Result<Client, String> {
     }
     builder = match &remote.proxy {
         Some(url) => builder.proxy(
-            reqwest::Proxy::all(url).map_err(|error| format!("remote.proxy: {}", describe(error)))?,
+            reqwest::Proxy::all(url)
+                .map_err(|error| format!("remote.proxy: {}", describe(error)))?,
         ),
         // The loopback is never behind a proxy of the environment.
         None if remote.endpoint.starts_with("http://") => builder.no_proxy(),
@@ -88,9 +89,8 @@ pub(super) async fn read(operation: Operation, mut response: Response) -> Result
 impl Answer {
     /// What the headers add to a refusal (sheet section 1).
     pub(super) fn complete(&self, mut refusal: Refusal) -> Refusal {
-        let text = |name: &str| {
-            self.headers.get(name).and_then(|value| value.to_str().ok()).map(tame)
-        };
+        let text =
+            |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(tame);
         refusal.request_id = refusal
             .request_id
             .or_else(|| text("x-request-id"))

@@ -5,8 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but the unreserved characters of a URL is encoded (sheet section 1).
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Path of a file or directory in a space. The root is the empty path.
 ///
@@ -94,10 +93,7 @@ mod tests {
     #[test]
     fn everything_but_unreserved_is_encoded() {
         let path = RemotePath::from_segments(["a b", "50%", "x/y", "日本", "-._~Az09", "#?&+="]);
-        assert_eq!(
-            path.encoded(),
-            "a%20b/50%25/x%2Fy/%E6%97%A5%E6%9C%AC/-._~Az09/%23%3F%26%2B%3D"
-        );
+        assert_eq!(path.encoded(), "a%20b/50%25/x%2Fy/%E6%97%A5%E6%9C%AC/-._~Az09/%23%3F%26%2B%3D");
     }
 
     #[test]

@@ -195,7 +195,8 @@ pub(super) fn is_error_envelope(body: &[u8]) -> bool {
         code: String,
     }
     body.starts_with(b"{")
-        && serde_json::from_slice::<Raw>(body).is_ok_and(|raw| raw.status >= 400 && !raw.code.is_empty())
+        && serde_json::from_slice::<Raw>(body)
+            .is_ok_and(|raw| raw.status >= 400 && !raw.code.is_empty())
 }
 
 /// Takes a COS error apart (sheet section 4).
@@ -229,7 +230,10 @@ pub(super) fn tame(text: &str) -> String {
         crate::relpath::printable(text.trim().as_bytes()).chars().take(MESSAGE_MAX).collect();
     for scheme in ["https://", "http://"] {
         while let Some(at) = kept.find(scheme) {
-            let end = kept.get(at..).and_then(|rest| rest.find(char::is_whitespace)).map_or(kept.len(), |n| at + n);
+            let end = kept
+                .get(at..)
+                .and_then(|rest| rest.find(char::is_whitespace))
+                .map_or(kept.len(), |n| at + n);
             kept.replace_range(at..end, "[url]");
         }
     }
@@ -257,7 +261,10 @@ mod tests {
 
     #[test]
     fn sizes_come_as_text_or_number() {
-        for body in [r#"{"path":["a"],"size":"7","crc64":"18446744073709551615"}"#, r#"{"path":["a"],"size":7,"crc64":18446744073709551615}"#] {
+        for body in [
+            r#"{"path":["a"],"size":"7","crc64":"18446744073709551615"}"#,
+            r#"{"path":["a"],"size":7,"crc64":18446744073709551615}"#,
+        ] {
             let confirmed: Confirmed = serde_json::from_str(body).expect("valid");
             assert_eq!((confirmed.size, confirmed.crc64), (Some(7), Some(u64::MAX)));
         }

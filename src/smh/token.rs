@@ -59,7 +59,13 @@ struct Held {
 }
 
 impl Tokens {
-    pub(super) fn new(http: Http, base: String, remote: &Remote, grant: Grant, clock: Clock) -> Tokens {
+    pub(super) fn new(
+        http: Http,
+        base: String,
+        remote: &Remote,
+        grant: Grant,
+        clock: Clock,
+    ) -> Tokens {
         Tokens {
             http,
             base,
@@ -146,9 +152,15 @@ impl Tokens {
             return Err(refusal.into_error(operation));
         }
         let made: TokenMade = serde_json::from_slice(&answer.body).map_err(|_| {
-            Error::local(operation, Class::Defect, "the answer is not a token; is `endpoint` the SMH service?")
+            Error::local(
+                operation,
+                Class::Defect,
+                "the answer is not a token; is `endpoint` the SMH service?",
+            )
         })?;
-        let period_ms = i64::try_from(made.expires_in.unwrap_or(PERIOD)).unwrap_or(i64::MAX).saturating_mul(1000);
+        let period_ms = i64::try_from(made.expires_in.unwrap_or(PERIOD))
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         tracing::debug!(period_ms, "made an access token");
         Ok(Held {
             token: Arc::new(SecretString::from(made.access_token)),
@@ -163,6 +175,10 @@ async fn read(source: SecretSource) -> Result<SecretString, Error> {
     match read {
         Ok(Ok(secret)) => Ok(secret),
         Ok(Err(error)) => Err(Error::local(Operation::Token, Class::Auth, error.to_string())),
-        Err(_) => Err(Error::local(Operation::Token, Class::Defect, "reading the secret failed unexpectedly")),
+        Err(_) => Err(Error::local(
+            Operation::Token,
+            Class::Defect,
+            "reading the secret failed unexpectedly",
+        )),
     }
 }

@@ -13,7 +13,7 @@ pub use entry::{Absent, Found, Kind, Skip};
 pub use filter::IGNORE_FILE;
 pub use list::{Lister, PAGE};
 pub use names::is_forbidden;
-pub use read::{Reading, ReadError, open};
+pub use read::{ReadError, Reading, open};
 pub use root::{Root, RootError, RootId};
 pub use settle::{CLOCK_GRAIN_MS, settle_due};
 pub use watch::{Hints, WatchError, Watcher};

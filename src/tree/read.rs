@@ -66,7 +66,11 @@ impl Reading {
         if !matches!(kind(&stat, self.stable), Kind::File(_)) {
             return Err(ReadError::Changed);
         }
-        if fingerprint(&stat, self.stable) == self.expected { Ok(()) } else { Err(ReadError::Changed) }
+        if fingerprint(&stat, self.stable) == self.expected {
+            Ok(())
+        } else {
+            Err(ReadError::Changed)
+        }
     }
 
     /// Reads to the end and hands over each piece. The last piece is handed over only after the file
@@ -74,10 +78,7 @@ impl Reading {
     ///
     /// # Errors
     /// The file changed or cannot be read; or `piece` said `false` ([`ReadError::Stopped`]).
-    pub fn pieces(
-        mut self,
-        mut piece: impl FnMut(Bytes) -> bool,
-    ) -> Result<Digest, ReadError> {
+    pub fn pieces(mut self, mut piece: impl FnMut(Bytes) -> bool) -> Result<Digest, ReadError> {
         let mut digester = Digester::new();
         let mut left = self.expected.size;
         while left > 0 {

@@ -55,7 +55,9 @@ impl Root {
         let error = |errno: Errno| match errno {
             Errno::NOENT => RootError::Missing(path.to_path_buf()),
             Errno::NOTDIR => RootError::NotDirectory(path.to_path_buf()),
-            other => RootError::Unreadable(path.to_path_buf(), std::io::Error::from(other).to_string()),
+            other => {
+                RootError::Unreadable(path.to_path_buf(), std::io::Error::from(other).to_string())
+            }
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(error)?;
@@ -80,18 +82,23 @@ impl Root {
 
     /// Opens a directory below, following no link.
     pub(super) fn open_dir(&self, path: &RelPath) -> Result<OwnedFd, Errno> {
-        self.open_below(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+        self.open_below(
+            path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        )
     }
 
     /// Opens a file below, following no link and never waiting (a FIFO would).
     pub(super) fn open_file(&self, path: &RelPath) -> Result<File, Errno> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         self.open_below(path, flags).map(File::from)
     }
 
     fn open_below(&self, path: &RelPath, flags: OFlags) -> Result<OwnedFd, Errno> {
         let name = if path.is_root() { Path::new(".") } else { path.as_path() };
-        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let inside =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         loop {
             match rustix::fs::openat2(&self.fd, name, flags, Mode::empty(), inside) {
                 // A rename anywhere while the kernel resolved the path.

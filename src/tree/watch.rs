@@ -126,7 +126,9 @@ impl Watcher {
 /// Reads and openings change nothing.
 fn concerns_us(kind: EventKind) -> bool {
     match kind {
-        EventKind::Access(notify::event::AccessKind::Close(notify::event::AccessMode::Write)) => true,
+        EventKind::Access(notify::event::AccessKind::Close(notify::event::AccessMode::Write)) => {
+            true
+        }
         EventKind::Access(_) => false,
         EventKind::Modify(ModifyKind::Metadata(notify::event::MetadataKind::AccessTime)) => false,
         _ => true,
@@ -137,8 +139,12 @@ fn error(error: notify::Error) -> WatchError {
     match error.kind {
         notify::ErrorKind::MaxFilesWatch => WatchError::Limit,
         notify::ErrorKind::PathNotFound => WatchError::Gone,
-        notify::ErrorKind::Io(ref io) if io.kind() == std::io::ErrorKind::NotFound => WatchError::Gone,
-        notify::ErrorKind::Io(ref io) if io.kind() == std::io::ErrorKind::NotADirectory => WatchError::Gone,
+        notify::ErrorKind::Io(ref io) if io.kind() == std::io::ErrorKind::NotFound => {
+            WatchError::Gone
+        }
+        notify::ErrorKind::Io(ref io) if io.kind() == std::io::ErrorKind::NotADirectory => {
+            WatchError::Gone
+        }
         // ENOSPC
         notify::ErrorKind::Io(ref io) if io.raw_os_error() == Some(28) => WatchError::Limit,
         _ => WatchError::Other(error.to_string()),

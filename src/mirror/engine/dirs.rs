@@ -27,7 +27,11 @@ impl Core {
             return Ok(true);
         }
         let Some(target) = self.target(mirror, &dir.path) else {
-            self.directory_failed(work, dir, Failure::new(Class::Permanent, "the name is not UTF-8"))?;
+            self.directory_failed(
+                work,
+                dir,
+                Failure::new(Class::Permanent, "the name is not UTF-8"),
+            )?;
             return Ok(false);
         };
         let job = self.number();
@@ -54,7 +58,9 @@ impl Core {
                 work.turn.set_dir_next(dir.id, None)?;
                 continue;
             }
-            let Some(mirror) = self.mirrors.iter().position(|m| m.id == dir.mirror) else { continue };
+            let Some(mirror) = self.mirrors.iter().position(|m| m.id == dir.mirror) else {
+                continue;
+            };
             if self.mirrors.get(mirror).is_some_and(|m| m.scan.is_held()) {
                 continue;
             }
@@ -181,7 +187,11 @@ impl Core {
     }
 
     /// Where an entry has to be on the remote; `None`: its name is no text.
-    pub(super) fn target(&self, mirror: usize, path: &crate::relpath::RelPath) -> Option<Vec<String>> {
+    pub(super) fn target(
+        &self,
+        mirror: usize,
+        path: &crate::relpath::RelPath,
+    ) -> Option<Vec<String>> {
         let mut target = self.settings.mirrors.get(mirror)?.remote.clone();
         for segment in path.segments() {
             target.push(std::str::from_utf8(segment).ok()?.to_owned());

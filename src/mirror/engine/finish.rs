@@ -51,9 +51,11 @@ impl Core {
         } else {
             wakes.extend(self.limiter.resumes_at_ms(now.mono_ms));
             let due = [work.turn.next_file_due(now.unix_ms)?, work.turn.next_dir_due(now.unix_ms)?];
-            wakes.extend(due.into_iter().flatten().map(|at| {
-                now.mono_ms.saturating_add(at.saturating_sub(now.unix_ms))
-            }));
+            wakes.extend(
+                due.into_iter()
+                    .flatten()
+                    .map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.unix_ms))),
+            );
         }
         Ok(wakes.into_iter().min())
     }

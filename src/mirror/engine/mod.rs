@@ -115,8 +115,11 @@ impl Engine {
         }
         for mirror in &settings.mirrors {
             use std::os::unix::ffi::OsStrExt;
-            let row =
-                turn.adopt_mirror(&mirror.name, mirror.local.as_os_str().as_bytes(), &mirror.target)?;
+            let row = turn.adopt_mirror(
+                &mirror.name,
+                mirror.local.as_os_str().as_bytes(),
+                &mirror.target,
+            )?;
             let root = turn.dir_at(row.id, &RelPath::root())?.ok_or_else(|| {
                 JournalError::Damaged(format!("mirror {} has no root directory", mirror.name))
             })?;
@@ -300,17 +303,11 @@ impl Core {
                 _ => ConditionKind::Offline,
             };
             work.turn.put_condition(None, kind, &failure.message, work.now.unix_ms)?;
-            work.out
-                .events
-                .push(Event::Stopped { mirror: None, message: failure.message.clone() });
+            work.out.events.push(Event::Stopped { mirror: None, message: failure.message.clone() });
         }
         if failure.class == Class::Throttled {
-            let wait_ms = super::backoff::delay_ms(
-                Class::Throttled,
-                1,
-                failure.retry_after,
-                self.rng.f64(),
-            );
+            let wait_ms =
+                super::backoff::delay_ms(Class::Throttled, 1, failure.retry_after, self.rng.f64());
             self.limiter.throttled(work.now.mono_ms, wait_ms);
             work.turn.put_condition(
                 None,

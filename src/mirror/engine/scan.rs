@@ -2,12 +2,12 @@
 
 use super::{Core, Work};
 use crate::clock::to_ms;
+use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::journal::{
     Activity, ConditionKind, DirId, DirRow, EntryId, FileRow, JournalError, RootIdentity,
     SkipReason, SkippedRow, TroubleRow,
 };
-use crate::failure::Class;
 use crate::mirror::facts::{Effect, Event};
 use crate::mirror::plan::{self, Seen, Vanished, Wrong};
 use crate::relpath::RelPath;
@@ -114,7 +114,9 @@ impl Core {
             let Some(state) = self.mirrors.get_mut(index) else { continue };
             let scan = &mut state.scan;
             match scan.phase {
-                Phase::Idle { next_at_ms } if next_at_ms.is_some_and(|at| at <= work.now.mono_ms) => {
+                Phase::Idle { next_at_ms }
+                    if next_at_ms.is_some_and(|at| at <= work.now.mono_ms) =>
+                {
                     scan.phase = Phase::Root;
                     work.out.effects.push(Effect::Root(index));
                 }
@@ -162,11 +164,13 @@ impl Core {
             }
             let Some(path) = scan.stack.pop() else { return self.scan_ended(work, index) };
             // Gone since it was put on the stack: whoever noticed wrote it down.
-            let Some(dir) = work.turn.dir_at(state.id, &path)?.filter(|dir| dir.gone_at_ms.is_none())
+            let Some(dir) =
+                work.turn.dir_at(state.id, &path)?.filter(|dir| dir.gone_at_ms.is_none())
             else {
                 continue;
             };
-            scan.current = Some(Current { path: path.clone(), id: dir.id, after: None, unknown: 0 });
+            scan.current =
+                Some(Current { path: path.clone(), id: dir.id, after: None, unknown: 0 });
             work.out.effects.push(Effect::List { mirror: index, dir: path });
             return Ok(());
         }
@@ -191,8 +195,16 @@ impl Core {
             work.out.events.push(Event::Scanned { mirror: settings.name.clone() });
         }
         work.turn.set_watch(state.id, scan.watched, scan.polled, missed)?;
-        let wait = if settings.watch && scan.polled == 0 { settings.rescan } else { settings.poll_interval };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "milliseconds of days at most")]
+        let wait = if settings.watch && scan.polled == 0 {
+            settings.rescan
+        } else {
+            settings.poll_interval
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "milliseconds of days at most"
+        )]
         let wait_ms = (to_ms(wait) as f64 * jitter) as i64;
         let next_at_ms = match (self.settings.once, std::mem::take(&mut scan.again)) {
             (_, true) => Some(work.now.mono_ms + OVERFLOW_WAIT_MS),
@@ -231,7 +243,10 @@ impl Core {
                 // a full one is what a missing mount looks like.
                 let replaced = known.is_some_and(|known| known.inode != id.inode);
                 if replaced && empty && work.turn.has_files(state.id)? {
-                    Some("the root is another, empty folder than before; is its filesystem mounted?".to_owned())
+                    Some(
+                        "the root is another, empty folder than before; is its filesystem mounted?"
+                            .to_owned(),
+                    )
                 } else {
                     if known != Some(id) {
                         work.turn.set_root(state.id, id)?;
@@ -260,7 +275,12 @@ impl Core {
     }
 
     /// The root is not there: nothing below it is known, and nothing is done about it.
-    fn hold(&mut self, work: &mut Work<'_>, index: usize, message: &str) -> Result<(), JournalError> {
+    fn hold(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        message: &str,
+    ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         work.turn.put_condition(Some(state.id), ConditionKind::Root, message, work.now.unix_ms)?;
         work.turn.mark_dirty(state.id, false)?;
@@ -318,7 +338,12 @@ impl Core {
         let now_ms = work.now.unix_ms;
         if before.is_none() {
             work.out.events.push(Event::Trouble {
-                mirror: self.settings.mirrors.get(index).map(|m| m.name.clone()).unwrap_or_default(),
+                mirror: self
+                    .settings
+                    .mirrors
+                    .get(index)
+                    .map(|m| m.name.clone())
+                    .unwrap_or_default(),
                 path: path.clone(),
                 class: Class::Local,
                 message: message.clone(),
@@ -372,7 +397,9 @@ impl Core {
         self.merge(work, index, dir, id, entries, after.as_deref(), upto.as_deref(), count_missed)?;
         if last {
             if unknown > 0 {
-                let message = format!("{unknown} entries cannot be looked at; does the directory lack the right to enter it?");
+                let message = format!(
+                    "{unknown} entries cannot be looked at; does the directory lack the right to enter it?"
+                );
                 self.unreadable(work, index, id, dir, message)?;
             } else {
                 let own = EntryId { dir: id, name: Vec::new() };
@@ -386,7 +413,10 @@ impl Core {
     }
 
     /// Compares a page with the journal's rows of the same range of names.
-    #[expect(clippy::too_many_arguments, reason = "one range of one directory, seen from both sides")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one range of one directory, seen from both sides"
+    )]
     fn merge(
         &mut self,
         work: &mut Work<'_>,
@@ -426,7 +456,8 @@ impl Core {
             }
             if count_missed && let Kind::File(seen) = found.kind {
                 let known = file.as_ref().is_some_and(|row| row.seen == seen);
-                if !known && seen.ctime_ns < work.now.unix_ns().saturating_sub(MISSED_AFTER_NS)
+                if !known
+                    && seen.ctime_ns < work.now.unix_ns().saturating_sub(MISSED_AFTER_NS)
                     && let Some(state) = self.mirrors.get_mut(index)
                 {
                     state.scan.missed += 1;
@@ -624,7 +655,9 @@ impl Core {
             return Ok(());
         };
         // Other rules hold from now on, in the whole subtree.
-        if name == IGNORE_FILE.as_bytes() && let Some(state) = self.mirrors.get_mut(index) {
+        if name == IGNORE_FILE.as_bytes()
+            && let Some(state) = self.mirrors.get_mut(index)
+        {
             state.scan.stack.push(dir_path.clone());
         }
         let id = EntryId { dir: dir.id, name };
@@ -638,7 +671,10 @@ impl Core {
             Ok(kind) => {
                 let fresh = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
                 self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
-                if kind == Kind::Dir && fresh && let Some(state) = self.mirrors.get_mut(index) {
+                if kind == Kind::Dir
+                    && fresh
+                    && let Some(state) = self.mirrors.get_mut(index)
+                {
                     state.scan.stack.push(path.clone());
                 }
                 Ok(())

@@ -45,7 +45,11 @@ impl Core {
         Ok(())
     }
 
-    fn block_with_directory(&mut self, work: &mut Work<'_>, due: DueFile) -> Result<(), JournalError> {
+    fn block_with_directory(
+        &mut self,
+        work: &mut Work<'_>,
+        due: DueFile,
+    ) -> Result<(), JournalError> {
         let mut file = due.file;
         file.next_at_ms = Some(NEVER_MS);
         work.turn.put_file(&file)?;
@@ -218,7 +222,12 @@ impl Core {
                         row.next_at_ms = None;
                     } else {
                         // It changed meanwhile: the newer state has its own rest.
-                        row.next_at_ms = Some(row.next_at_ms.filter(|at| *at != NEVER_MS).unwrap_or(now_ms).max(now_ms));
+                        row.next_at_ms = Some(
+                            row.next_at_ms
+                                .filter(|at| *at != NEVER_MS)
+                                .unwrap_or(now_ms)
+                                .max(now_ms),
+                        );
                     }
                 }
                 work.turn.put_file(&row)?;
@@ -231,11 +240,22 @@ impl Core {
                     How::Unchanged => (Activity::Unchanged, Sent::Unchanged),
                 };
                 if let Some(state) = self.mirrors.get(mirror) {
-                    work.turn.record(now_ms, state.id, &path, what, &format!("{} bytes", sent.size))?;
+                    work.turn.record(
+                        now_ms,
+                        state.id,
+                        &path,
+                        what,
+                        &format!("{} bytes", sent.size),
+                    )?;
                 }
                 let mirror =
                     self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();
-                work.out.events.push(Event::Synced { mirror, path, bytes: sent.size, how: sent_how });
+                work.out.events.push(Event::Synced {
+                    mirror,
+                    path,
+                    bytes: sent.size,
+                    how: sent_how,
+                });
                 Ok(())
             }
             End::Changed | End::Vanished | End::RootGone => {
@@ -260,8 +280,10 @@ impl Core {
                 if !is_space_root {
                     work.turn.dir_lost(entry.dir, now_ms)?;
                 }
-                let failure =
-                    Failure::new(Class::Stale, "its directory vanished from the remote; it is made again");
+                let failure = Failure::new(
+                    Class::Stale,
+                    "its directory vanished from the remote; it is made again",
+                );
                 self.file_failed(work, mirror, &entry, &path, failure)
             }
             End::Failed(failure) => {
