@@ -345,9 +345,10 @@ impl Transfer {
     pub(super) fn on(&mut self, outcome: Outcome) -> Decision {
         let state = std::mem::replace(&mut self.state, State::Dropping);
         match (state, outcome) {
-            (State::Ending(end), _) => {
-                Decision { note: Some(Note::Forgotten), next: Next::End(end) }
-            }
+            (State::Ending(end), outcome) => Decision {
+                note: Some(Note::Forgotten),
+                next: Next::End(left_behind(end, &outcome)),
+            },
             // Best effort: a key that stays is forgotten by the service.
             (State::Dropping, Outcome::Done | Outcome::Failed(_)) => {
                 self.fresh(Some(Note::Forgotten))
@@ -641,6 +642,20 @@ fn name(outcome: &Outcome) -> &'static str {
         Outcome::Vanished => "vanished",
         Outcome::RootGone => "root-gone",
         Outcome::Failed(_) => "failed",
+    }
+}
+
+/// A copy that could not be removed is named: somebody has to.
+fn left_behind(end: End, outcome: &Outcome) -> End {
+    match (end, outcome) {
+        (End::Failed(failure), Outcome::Failed(why)) if failure.message.contains(" instead of ") && failure.code.is_none() => {
+            let message = format!(
+                "{}; what was stored could not be removed ({}): remove it by hand",
+                failure.message, why.message
+            );
+            End::Failed(Failure { message, ..failure })
+        }
+        (end, _) => end,
     }
 }
 

@@ -1,0 +1,271 @@
+//! The shared harness: a folder, an emulator and the real binary, all in one temporary place.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Nothing that is waited for takes longer, even on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smh-mirror"));
+    command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    command
+}
+
+/// A child that does not outlive its test.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Asks to stop, and gives the exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        let began = now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < PATIENCE, "does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "deadlines of tests are real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Looks until `look` gives something.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder to mirror, an emulator to mirror it into, a configuration that joins them.
+pub(crate) struct Bed {
+    pub(crate) tmp: TempDir,
+    pub(crate) endpoint: String,
+    _emulator: Running,
+    runtime: Runtime,
+    http: reqwest::Client,
+}
+
+impl Bed {
+    pub(crate) fn new() -> Bed {
+        Bed::with(&[])
+    }
+
+    /// With more arguments for the emulator.
+    pub(crate) fn with(emulator_args: &[&str]) -> Bed {
+        let tmp = tempfile::tempdir().unwrap();
+        fs::create_dir(tmp.path().join("root")).unwrap();
+        let mut child = binary()
+            .args(["emulator", "--listen", "127.0.0.1:0", "--data"])
+            .arg(tmp.path().join("library"))
+            .args(emulator_args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let endpoint =
+            line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let bed = Bed {
+            tmp,
+            endpoint,
+            _emulator: Running(child),
+            runtime,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+        };
+        bed.secret("emulator-secret");
+        bed.configure("");
+        bed
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.tmp.path().join(name)
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path("root")
+    }
+
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.path("library/objects/backup")
+    }
+
+    pub(crate) fn secret(&self, secret: &str) {
+        let file = self.path("secret");
+        fs::write(&file, secret).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Writes the configuration; `more` goes into the mirror.
+    pub(crate) fn configure(&self, more: &str) {
+        self.configure_for(&self.endpoint, more);
+    }
+
+    pub(crate) fn configure_for(&self, endpoint: &str, more: &str) {
+        let text = format!(
+            "state_dir = {:?}\n[remote]\nendpoint = {endpoint:?}\nlibrary_id = \"smhemulator\"\n\
+             [remote.auth]\nlibrary_secret_file = {:?}\n\
+             [[mirror]]\nname = \"docs\"\nlocal = {:?}\nremote = \"backup\"\nsettle = \"100ms\"\n{more}\n",
+            self.path("state"),
+            self.path("secret"),
+            self.root(),
+        );
+        fs::write(self.path("config.toml"), text).unwrap();
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = binary();
+        command.arg("-c").arg(self.path("config.toml")).args(args);
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must end with `code`, and gives what it said on stdout and stderr.
+    pub(crate) fn ends(&self, args: &[&str], code: i32) -> (String, String) {
+        let output = self.run(args);
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}\n{out}\n{err}");
+        (out, err)
+    }
+
+    /// The daemon, in the background, with its log in a file.
+    pub(crate) fn daemon(&self) -> Running {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        Running(self.command(&["run"]).stderr(log).spawn().unwrap())
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.root().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let (out, _) = self.ends(&["status", "--json"], 0);
+        serde_json::from_str(&out).unwrap()
+    }
+
+    /// State and counts of the one mirror.
+    pub(crate) fn mirror(&self) -> Value {
+        self.status()["mirrors"][0].clone()
+    }
+
+    pub(crate) fn until_current(&self) {
+        until("state current", || (self.mirror()["state"] == "current").then_some(()));
+    }
+
+    /// Waits until the copy of `name` has this content.
+    pub(crate) fn until_mirrored(&self, name: &str, content: impl AsRef<[u8]>) {
+        let copy = self.objects().join(name);
+        until(&format!("{name} mirrored; log:\n{}", self.log()), || {
+            (fs::read(&copy).ok()? == content.as_ref()).then_some(())
+        });
+    }
+
+    pub(crate) fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.http.request(method, format!("{}{path}", self.endpoint));
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        self.runtime.block_on(async {
+            let response = request.send().await.unwrap();
+            let status = response.status().as_u16();
+            let text = response.text().await.unwrap();
+            (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+        })
+    }
+
+    pub(crate) fn fault(&self, rule: Value) {
+        assert_eq!(self.call("POST", "/_emulator/faults", Some(rule)).0, 204);
+    }
+
+    pub(crate) fn no_faults(&self) {
+        self.call("DELETE", "/_emulator/faults", None);
+    }
+
+    pub(crate) fn forget_requests(&self) {
+        self.call("DELETE", "/_emulator/log", None);
+    }
+
+    /// Requests to a route so far, whatever came of them.
+    pub(crate) fn requests(&self, route: &str) -> u64 {
+        let (_, sums) = self.call("GET", "/_emulator/log?summary=1", None);
+        sums[route].as_object().map_or(0, |by| by.values().filter_map(Value::as_u64).sum())
+    }
+
+    /// All requests but those for tokens.
+    pub(crate) fn all_requests(&self) -> u64 {
+        let (_, sums) = self.call("GET", "/_emulator/log?summary=1", None);
+        sums.as_object()
+            .unwrap()
+            .iter()
+            .filter(|(route, _)| !route.starts_with("token."))
+            .flat_map(|(_, by)| by.as_object().unwrap().values())
+            .filter_map(Value::as_u64)
+            .sum()
+    }
+
+    /// A token that may do everything, for meddling with the library.
+    pub(crate) fn admin(&self) -> String {
+        let path = "/api/v1/token?library_id=smhemulator&library_secret=emulator-secret&grant=admin";
+        self.call("POST", path, None).1["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// What differs between the folder and its copy, as `diff -r` says it.
+    pub(crate) fn diff(&self) -> String {
+        diff(&self.root(), &self.objects())
+    }
+}
+
+pub(crate) fn diff(one: &Path, other: &Path) -> String {
+    let output =
+        Command::new("diff").arg("-r").arg("--no-dereference").arg(one).arg(other).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}

@@ -1,0 +1,266 @@
+//! What goes wrong: crashes, lost replies, bad answers, refusals. Nothing is lost and nothing is claimed.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::bed::{Bed, until};
+
+#[test]
+fn what_was_posted_before_a_crash_is_confirmed_not_sent() {
+    let bed = Bed::new();
+    bed.write("a", "content");
+    bed.fault(json!({"route": "file.confirm", "effect": {"reset": "before", "delay_ms": 60_000}}));
+    let daemon = bed.daemon();
+    until("the content on COS", || (bed.requests("cos.post") == 1).then_some(()));
+    until("the journal to know", || (bed.mirror()["files"]["uploading"] == 1).then_some(()));
+    // The reply of the post may still be on its way to the journal: the call for the confirm tells.
+    daemon.kill();
+    assert_ne!(bed.mirror()["state"], "current");
+    bed.no_faults();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+    let (_, tree) = bed.call("GET", "/_emulator/tree", None);
+    assert_eq!(tree["openUploads"], 0, "{tree}");
+}
+
+#[test]
+fn a_crash_at_any_moment_loses_nothing() {
+    let bed = Bed::new();
+    for n in 0..300 {
+        bed.write(&format!("d{}/f{n}", n % 7), format!("content {n}").repeat(n));
+    }
+    bed.fault(json!({"probability": 0.2, "seed": 7, "effect": {"delay_ms": 20}}));
+    for round in 1..6 {
+        let daemon = bed.daemon();
+        let wanted = round * 40;
+        until("some files", || (bed.requests("file.confirm") >= wanted).then_some(()));
+        daemon.signal(Signal::KILL);
+        drop(daemon);
+    }
+    bed.ends(&["sync", "-q"], 0);
+    assert_eq!(bed.diff(), "");
+    assert_eq!(bed.mirror()["files"]["synced"], 300);
+}
+
+#[test]
+fn lost_replies_leave_one_object_each() {
+    for route in ["directory.create", "file.start", "cos.post", "file.confirm"] {
+        let bed = Bed::new();
+        bed.write("d/a", "content");
+        bed.fault(json!({"route": route, "times": 2, "effect": {"reset": "after"}}));
+        bed.ends(&["sync"], 0);
+        assert_eq!(bed.diff(), "", "{route}");
+        let (_, tree) = bed.call("GET", "/_emulator/tree", None);
+        assert_eq!(tree["entries"].as_array().unwrap().len(), 3, "{route}: {tree}");
+    }
+}
+
+#[test]
+fn a_confirm_whose_reply_was_lost_is_proven_not_repeated() {
+    let bed = Bed::new();
+    bed.write("a", "content");
+    bed.fault(json!({"route": "file.confirm", "times": 1, "effect": {"reset": "after"}}));
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.requests("cos.post"), 1);
+    assert_eq!(bed.requests("file.confirm"), 2);
+    assert_eq!(bed.requests("directory.info"), 1);
+}
+
+#[test]
+fn answers_that_make_no_sense_are_survived() {
+    let effects = [
+        json!({"garbage": true}),
+        json!({"truncate": 10}),
+        json!({"huge": true}),
+        json!({"envelope": true, "status": 500, "code": "InternalServerError"}),
+        json!({"status": 503, "code": "ServerOverloaded", "retry_after": 1}),
+        json!({"status": 418}),
+    ];
+    for effect in effects {
+        let bed = Bed::new();
+        bed.write("d/a", "content");
+        for route in ["token.create", "file.start", "file.confirm"] {
+            bed.fault(json!({"route": route, "times": 1, "effect": effect}));
+        }
+        bed.fault(json!({"effect": {"extra_fields": true}}));
+        let output = bed.run(&["sync"]);
+        assert_eq!(output.status.code(), Some(0), "{effect}: {output:?}");
+        assert_eq!(bed.diff(), "", "{effect}");
+    }
+}
+
+#[test]
+fn other_content_than_was_sent_is_never_called_synced() {
+    for route in ["cos.post", "file.confirm"] {
+        let bed = Bed::new();
+        bed.write("a", "content");
+        bed.fault(json!({"route": route, "effect": {"wrong_crc64": true}}));
+        bed.ends(&["sync"], 3);
+        let mirror = bed.mirror();
+        assert_eq!(mirror["state"], "behind", "{route}");
+        assert_eq!(mirror["files"]["blocked"], 1, "{route}");
+        assert_eq!(mirror["last_trouble"]["class"], "defect", "{route}");
+        bed.no_faults();
+        bed.ends(&["sync"], 0);
+        assert_eq!(bed.diff(), "");
+    }
+}
+
+#[test]
+fn a_copy_under_another_name_is_removed_and_reported() {
+    let bed = Bed::new();
+    bed.write("a.txt", "content");
+    bed.fault(json!({"route": "file.confirm", "times": 1, "effect": {"rename": true}}));
+    let (out, _) = bed.ends(&["sync"], 0);
+    assert!(out.contains("stored the file as backup/a (1).txt"), "{out}");
+    // The grant of a mirror that never deletes does not reach that far: the copy is named, not removed.
+    assert!(out.contains("remove it by hand"), "{out}");
+    assert!(bed.objects().join("a.txt").exists());
+}
+
+#[test]
+fn a_full_space_waits_and_goes_on() {
+    let bed = Bed::with(&["--quota", "1000"]);
+    bed.write("small", "s");
+    bed.write("large", vec![1; 5000]);
+    let daemon = bed.daemon();
+    until("the full space", || {
+        let mirror = bed.mirror();
+        (mirror["state"] == "behind" && mirror["conditions"][0]["kind"] == "quota").then_some(())
+    });
+    bed.until_mirrored("small", "s");
+    assert_eq!(daemon.stop(), Some(0));
+    bed.call("POST", "/_emulator/options", Some(json!({"quota": null})));
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+    assert_eq!(bed.mirror()["conditions"], json!([]));
+}
+
+#[test]
+fn a_refused_file_is_named_and_delays_nobody() {
+    let bed = Bed::new();
+    bed.write("bad", "content");
+    for n in 0..50 {
+        bed.write(&format!("good{n}"), "content");
+    }
+    bed.fault(json!({"route": "file.start", "path": "bad", "effect": {"status": 451, "code": "SensitiveContentRecognized", "message": "no"}}));
+    let (out, _) = bed.ends(&["sync"], 3);
+    assert!(out.contains("blocked docs/bad: cannot start the upload: 451 SensitiveContentRecognized"), "{out}");
+    let mirror = bed.mirror();
+    assert_eq!((&mirror["files"]["synced"], &mirror["files"]["blocked"]), (&json!(50), &json!(1)));
+    assert_eq!(bed.requests("file.start"), 51);
+}
+
+#[test]
+fn an_expired_token_is_replaced_in_the_middle_of_a_call() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    let daemon = bed.daemon();
+    bed.until_current();
+    bed.call("DELETE", "/_emulator/tokens", None);
+    bed.write("b", "b");
+    bed.until_mirrored("b", "b");
+    assert_eq!(bed.requests("token.create"), 2);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_service_that_goes_and_comes_back_is_waited_for() {
+    let bed = Bed::new();
+    let reset = json!({"effect": {"reset": "before"}});
+    bed.write("a", "a");
+    bed.fault(reset);
+    let daemon = bed.daemon();
+    until("the first failure", || (!bed.mirror()["last_trouble"].is_null()).then_some(()));
+    bed.no_faults();
+    bed.until_mirrored("a", "a");
+    bed.until_current();
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn refusals_have_their_exit_codes() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    bed.secret("wrong");
+    let (_, err) = bed.ends(&["sync"], 12);
+    assert!(err.contains("WrongLibraryIdOrSecret") && err.contains("[remote.auth]"), "{err}");
+    bed.secret("emulator-secret");
+    // Nobody listens there: the port of a listener that is gone.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    bed.configure_for(&format!("http://127.0.0.1:{port}"), "");
+    let (_, err) = bed.ends(&["sync"], 69);
+    assert!(err.contains("cannot be reached"), "{err}");
+    assert_eq!(bed.mirror()["state"], "offline");
+    bed.configure("");
+    let daemon = bed.daemon();
+    bed.until_mirrored("a", "a");
+    let (_, err) = bed.ends(&["sync"], 11);
+    assert!(err.contains("in use by another smh-mirror (pid"), "{err}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_root_that_is_not_there_is_held_and_nothing_is_forgotten() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    bed.ends(&["sync"], 0);
+    let away = bed.path("away");
+    fs::rename(bed.root(), &away).unwrap();
+    let (out, _) = bed.ends(&["sync"], 5);
+    assert!(out.contains("does not exist"), "{out}");
+    // An empty folder in its place is what a missing mount looks like.
+    fs::create_dir(bed.root()).unwrap();
+    bed.ends(&["sync"], 5);
+    let mirror = bed.mirror();
+    assert_eq!((&mirror["state"], &mirror["files"]["synced"]), (&json!("held"), &json!(1)));
+    assert_eq!(mirror["holds"].as_array().unwrap().len(), 1);
+    fs::remove_dir(bed.root()).unwrap();
+    fs::rename(&away, bed.root()).unwrap();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.mirror()["state"], "current");
+}
+
+#[test]
+fn a_damaged_journal_is_set_aside_and_filled_again() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    bed.ends(&["sync"], 0);
+    fs::write(bed.path("state/journal.db"), "this is not a database, and long enough to be none".repeat(100)).unwrap();
+    let (_, err) = bed.ends(&["sync"], 0);
+    assert!(err.contains("set aside"), "{err}");
+    let aside = fs::read_dir(bed.path("state"))
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("damaged"))
+        .count();
+    assert_eq!(aside, 1);
+    assert_eq!(bed.mirror()["state"], "current");
+}
+
+#[test]
+fn no_secret_is_ever_said() {
+    let bed = Bed::new();
+    for n in 0..10 {
+        bed.write(&format!("f{n}"), "x");
+    }
+    bed.fault(json!({"every": 7, "effect": {"status": 500}}));
+    bed.fault(json!({"every": 9, "effect": {"reset": "after"}}));
+    let config = fs::read_to_string(bed.path("config.toml")).unwrap();
+    fs::write(bed.path("config.toml"), format!("{config}\n[log]\nlevel = \"trace\"\n")).unwrap();
+    let daemon = bed.daemon();
+    until(&format!("current; log:\n{}", bed.log()), || (bed.mirror()["state"] == "current").then_some(()));
+    assert_eq!(daemon.stop(), Some(0));
+    let mut said = bed.log();
+    for args in [&["status", "--json"][..], &["config", "show"], &["sync"]] {
+        let output = bed.run(args);
+        said.push_str(&String::from_utf8_lossy(&output.stdout));
+        said.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    let journal = fs::read(bed.path("state/journal.db")).unwrap();
+    said.push_str(&String::from_utf8_lossy(&journal));
+    for secret in ["acctk", "emulator-secret\"", "access_token=", "q-signature", "library_secret="] {
+        assert!(!said.contains(secret), "{secret} was said");
+    }
+}
