@@ -70,9 +70,6 @@ impl FormData {
     fn field(&mut self) -> Result<Part, CosRefusal> {
         let malformed = |what: &str| cos_refuse(400, "MalformedPOSTRequest", what.to_owned());
         loop {
-            if self.buffer.len() > HEAD_MAX {
-                return Err(malformed("the fields before the file are too large"));
-            }
             if self.buffer.len() < self.delimiter.len() + 2 {
                 return Ok(Part::More);
             }
@@ -83,7 +80,7 @@ impl FormData {
             if after.starts_with(b"--") {
                 return Err(cos_refuse(400, "MalformedPOSTRequest", "the form has no file"));
             }
-            let Some(head_end) = memmem::find(after, b"\r\n\r\n") else { return Ok(Part::More) };
+            let Some(head_end) = memmem::find(after, b"\r\n\r\n") else { return self.more() };
             let head =
                 String::from_utf8_lossy(after.get(..head_end).unwrap_or_default()).into_owned();
             let name = parameter(&head, "name").ok_or_else(|| malformed("a part has no name"))?;
@@ -94,11 +91,23 @@ impl FormData {
                 return Ok(Part::FileBegins(std::mem::take(&mut self.fields)));
             }
             let rest = self.buffer.get(value_at..).unwrap_or_default();
-            let Some(len) = memmem::find(rest, &self.delimiter) else { return Ok(Part::More) };
+            let Some(len) = memmem::find(rest, &self.delimiter) else { return self.more() };
             let value = String::from_utf8_lossy(rest.get(..len).unwrap_or_default()).into_owned();
             self.fields.push((name, value));
             self.buffer.advance(value_at + len);
         }
+    }
+
+    /// Fields may be incomplete, but not for ever.
+    fn more(&self) -> Result<Part, CosRefusal> {
+        if self.buffer.len() > HEAD_MAX {
+            return Err(cos_refuse(
+                400,
+                "MalformedPOSTRequest",
+                "the fields before the file are too large",
+            ));
+        }
+        Ok(Part::More)
     }
 
     fn content(&mut self) -> Part {
@@ -133,4 +142,68 @@ fn parameter(head: &str, name: &str) -> Option<String> {
         let value = part.trim().strip_prefix(name)?.strip_prefix('=')?;
         Some(value.trim_matches('"').to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(content: &[u8], after: &str) -> Vec<u8> {
+        let mut body = b"--B\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n\
+            --B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"name\"\r\n\r\n"
+            .to_vec();
+        body.extend_from_slice(content);
+        body.extend_from_slice(after.as_bytes());
+        body
+    }
+
+    /// Fields and content of a body that comes in pieces of `step` bytes.
+    fn parse(
+        body: &[u8],
+        step: usize,
+    ) -> Result<(Vec<(String, String)>, Vec<u8>, bool), CosRefusal> {
+        let mut parser = FormData::new("B");
+        let (mut fields, mut content) = (Vec::new(), Vec::new());
+        for piece in body.chunks(step) {
+            parser.feed(piece);
+            loop {
+                match parser.next()? {
+                    Part::More => break,
+                    Part::FileBegins(found) => fields = found,
+                    Part::Content(bytes) => content.extend_from_slice(&bytes),
+                    Part::End => {}
+                }
+            }
+        }
+        let done = parser.is_done();
+        Ok((fields, content, done))
+    }
+
+    #[test]
+    fn the_size_of_pieces_does_not_matter() {
+        let mut content = b"\r\n--b\r\n-\r\n--A--\r\n--".to_vec();
+        content.resize(3 * HEAD_MAX, b'\r');
+        let body = body(&content, "\r\n--B--\r\n");
+        for step in [7, 4096, HEAD_MAX + 1, body.len()] {
+            let (fields, found, done) = parse(&body, step).expect("well formed");
+            assert_eq!(fields, [("key".to_owned(), "k".to_owned())], "{step}");
+            assert!(found == content && done, "{step}");
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_file() {
+        let after =
+            "\r\n--B\r\nContent-Disposition: form-data; name=\"late\"\r\n\r\nx\r\n--B--\r\n";
+        let refused = parse(&body(b"x", after), 1000).expect_err("refused");
+        assert_eq!(refused.code, "MalformedPOSTRequest");
+    }
+
+    #[test]
+    fn fields_end_somewhere() {
+        let endless = vec![b'x'; HEAD_MAX + 100];
+        let mut body = b"--B\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\n".to_vec();
+        body.extend_from_slice(&endless);
+        assert!(parse(&body, 1000).is_err());
+    }
 }

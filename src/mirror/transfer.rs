@@ -648,7 +648,9 @@ fn name(outcome: &Outcome) -> &'static str {
 /// A copy that could not be removed is named: somebody has to.
 fn left_behind(end: End, outcome: &Outcome) -> End {
     match (end, outcome) {
-        (End::Failed(failure), Outcome::Failed(why)) if failure.message.contains(" instead of ") && failure.code.is_none() => {
+        (End::Failed(failure), Outcome::Failed(why))
+            if failure.message.contains(" instead of ") && failure.code.is_none() =>
+        {
             let message = format!(
                 "{}; what was stored could not be removed ({}): remove it by hand",
                 failure.message, why.message

@@ -99,8 +99,7 @@ impl Bed {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let endpoint =
-            line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
+        let endpoint = line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bed = Bed {
@@ -254,7 +253,8 @@ impl Bed {
 
     /// A token that may do everything, for meddling with the library.
     pub(crate) fn admin(&self) -> String {
-        let path = "/api/v1/token?library_id=smhemulator&library_secret=emulator-secret&grant=admin";
+        let path =
+            "/api/v1/token?library_id=smhemulator&library_secret=emulator-secret&grant=admin";
         self.call("POST", path, None).1["accessToken"].as_str().unwrap().to_owned()
     }
 
@@ -265,7 +265,12 @@ impl Bed {
 }
 
 pub(crate) fn diff(one: &Path, other: &Path) -> String {
-    let output =
-        Command::new("diff").arg("-r").arg("--no-dereference").arg(one).arg(other).output().unwrap();
+    let output = Command::new("diff")
+        .arg("-r")
+        .arg("--no-dereference")
+        .arg(one)
+        .arg(other)
+        .output()
+        .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

@@ -147,7 +147,10 @@ fn a_refused_file_is_named_and_delays_nobody() {
     }
     bed.fault(json!({"route": "file.start", "path": "bad", "effect": {"status": 451, "code": "SensitiveContentRecognized", "message": "no"}}));
     let (out, _) = bed.ends(&["sync"], 3);
-    assert!(out.contains("blocked docs/bad: cannot start the upload: 451 SensitiveContentRecognized"), "{out}");
+    assert!(
+        out.contains("blocked docs/bad: cannot start the upload: 451 SensitiveContentRecognized"),
+        "{out}"
+    );
     let mirror = bed.mirror();
     assert_eq!((&mirror["files"]["synced"], &mirror["files"]["blocked"]), (&json!(50), &json!(1)));
     assert_eq!(bed.requests("file.start"), 51);
@@ -228,7 +231,11 @@ fn a_damaged_journal_is_set_aside_and_filled_again() {
     let bed = Bed::new();
     bed.write("a", "a");
     bed.ends(&["sync"], 0);
-    fs::write(bed.path("state/journal.db"), "this is not a database, and long enough to be none".repeat(100)).unwrap();
+    fs::write(
+        bed.path("state/journal.db"),
+        "this is not a database, and long enough to be none".repeat(100),
+    )
+    .unwrap();
     let (_, err) = bed.ends(&["sync"], 0);
     assert!(err.contains("set aside"), "{err}");
     let aside = fs::read_dir(bed.path("state"))
@@ -250,7 +257,9 @@ fn no_secret_is_ever_said() {
     let config = fs::read_to_string(bed.path("config.toml")).unwrap();
     fs::write(bed.path("config.toml"), format!("{config}\n[log]\nlevel = \"trace\"\n")).unwrap();
     let daemon = bed.daemon();
-    until(&format!("current; log:\n{}", bed.log()), || (bed.mirror()["state"] == "current").then_some(()));
+    until(&format!("current; log:\n{}", bed.log()), || {
+        (bed.mirror()["state"] == "current").then_some(())
+    });
     assert_eq!(daemon.stop(), Some(0));
     let mut said = bed.log();
     for args in [&["status", "--json"][..], &["config", "show"], &["sync"]] {
@@ -260,7 +269,8 @@ fn no_secret_is_ever_said() {
     }
     let journal = fs::read(bed.path("state/journal.db")).unwrap();
     said.push_str(&String::from_utf8_lossy(&journal));
-    for secret in ["acctk", "emulator-secret\"", "access_token=", "q-signature", "library_secret="] {
+    for secret in ["acctk", "emulator-secret\"", "access_token=", "q-signature", "library_secret="]
+    {
         assert!(!said.contains(secret), "{secret} was said");
     }
 }

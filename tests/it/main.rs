@@ -1,7 +1,7 @@
 //! Black-box tests
 
-mod config;
 mod bed;
+mod config;
 mod failing;
 mod mirroring;
 mod rooms;

@@ -22,11 +22,15 @@ fn a_pass_mirrors_a_tree_and_the_next_one_asks_for_nothing() {
     bed.write("a.txt", "a");
     bed.write("empty", "");
     bed.write("deep/er/still/b.txt", "b");
-    for name in ["ünï cödé.txt", "100% #1 a+b & c.txt", " lead and trail ", "日本/语.txt", "~tilde!'()"] {
+    for name in
+        ["ünï cödé.txt", "100% #1 a+b & c.txt", " lead and trail ", "日本/语.txt", "~tilde!'()"]
+    {
         bed.write(name, name);
     }
     fs::create_dir_all(bed.root().join("hollow/inner")).unwrap();
-    for (name, len) in [("below", MIB - 1), ("exact", MIB), ("above", MIB + 1), ("large", 9 * MIB + 7)] {
+    for (name, len) in
+        [("below", MIB - 1), ("exact", MIB), ("above", MIB + 1), ("large", 9 * MIB + 7)]
+    {
         bed.write(&format!("sizes/{name}"), noise(len, len as u64));
     }
     let (out, err) = bed.ends(&["sync"], 0);
@@ -35,7 +39,10 @@ fn a_pass_mirrors_a_tree_and_the_next_one_asks_for_nothing() {
     assert_eq!(bed.diff(), "");
     let mirror = bed.mirror();
     assert_eq!(mirror["state"], "current");
-    assert_eq!(mirror["files"], json!({"synced": 12, "pending": 0, "uploading": 0, "retrying": 0, "blocked": 0, "skipped": 0}));
+    assert_eq!(
+        mirror["files"],
+        json!({"synced": 12, "pending": 0, "uploading": 0, "retrying": 0, "blocked": 0, "skipped": 0})
+    );
 
     bed.forget_requests();
     bed.ends(&["sync"], 0);
@@ -115,7 +122,8 @@ fn the_daemon_sees_every_kind_of_change() {
     let daemon = bed.daemon();
     until("a scan of the second run", || {
         let status = bed.status();
-        (status["daemon"]["running"] == true && status["mirrors"][0]["state"] == "current").then_some(())
+        (status["daemon"]["running"] == true && status["mirrors"][0]["state"] == "current")
+            .then_some(())
     });
     assert_eq!(bed.all_requests(), 0);
     assert_eq!(daemon.stop(), Some(0));
@@ -183,7 +191,10 @@ fn a_dry_run_sends_and_writes_nothing() {
     bed.write("a", "123456");
     let (out, _) = bed.ends(&["sync", "--dry-run", "--json"], 0);
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(value["would_send"], json!([{"mirror": "docs", "path": "a", "size": 6, "change": "changed"}]));
+    assert_eq!(
+        value["would_send"],
+        json!([{"mirror": "docs", "path": "a", "size": 6, "change": "changed"}])
+    );
     assert_eq!(fs::read(bed.objects().join("a")).unwrap(), b"12345");
 }
 
@@ -232,7 +243,10 @@ fn the_status_of_a_file_comes_from_evidence() {
     assert_eq!(ask(4)["state"], "pending");
     bed.ends(&["sync"], 0);
     let file = ask(0);
-    assert_eq!((&file["state"], &file["crc64"]), (&json!("synced"), &json!("11051210869376104954")));
+    assert_eq!(
+        (&file["state"], &file["crc64"]),
+        (&json!("synced"), &json!("11051210869376104954"))
+    );
     assert_eq!(file["size"], 9);
     assert!(file["confirmed_at"].as_str().unwrap().ends_with('Z'));
     // Changed since, and nobody looked: the disk has the last word.

@@ -33,7 +33,9 @@ fn floor(room: &str) -> Option<usize> {
 fn named(text: &str) -> Vec<String> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
-        .flat_map(|line| line.match_indices("crate::").map(move |(at, found)| &line[at + found.len()..]))
+        .flat_map(|line| {
+            line.match_indices("crate::").map(move |(at, found)| &line[at + found.len()..])
+        })
         .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
         .collect()
 }
@@ -60,7 +62,9 @@ fn no_room_reaches_upwards_and_the_emulator_shares_nothing() {
                 ("cli", "emulator") => true,
                 ("emulator", _) | (_, "emulator") => false,
                 (a, b) => match (floor(a), floor(b)) {
-                    (Some(upper), Some(lower)) => upper < lower || upper == lower && upper == FLOORS.len() - 1,
+                    (Some(upper), Some(lower)) => {
+                        upper < lower || upper == lower && upper == FLOORS.len() - 1
+                    }
                     _ => false,
                 },
             };
