@@ -82,8 +82,23 @@ pub(super) fn report(done: Result<Exit, Failure>) -> ExitCode {
         // Whoever read the output has seen enough; there is nobody to tell.
         Err(failure) if failure.exit == Exit::Done => Exit::Done.into(),
         Err(failure) => {
-            eprintln!("error: {:#}", failure.error);
+            eprintln!("error: {}", chain(&failure.error));
             failure.exit.into()
         }
     }
+}
+
+/// The error and its causes on one line, each said once: many already name their cause.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let said = cause.to_string();
+        if text.is_empty() {
+            text = said;
+        } else if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+    }
+    text
 }

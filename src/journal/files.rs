@@ -153,8 +153,8 @@ impl Turn<'_> {
             .query_row([now_ms, NEVER_MS], |row| row.get(0))?)
     }
 
-    /// Work of a mirror that is neither done, nor blocked, nor tried `attempts` times in a row: what a
-    /// pass still waits for.
+    /// Work of a mirror that is neither done, nor blocked, nor tried `attempts` times in a row, nor
+    /// waiting for room in the space: what a pass still waits for.
     ///
     /// # Errors
     /// What SQLite says.
@@ -166,7 +166,7 @@ impl Turn<'_> {
                     SELECT 1 FROM file f JOIN dir d ON d.id = f.dir_id
                       LEFT JOIN trouble t ON t.dir_id = f.dir_id AND t.name = f.name
                      WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1
-                       AND d.mirror_id = ?3)
+                       AND coalesce(t.class, '') <> 'quota' AND d.mirror_id = ?3)
                  OR EXISTS (
                     SELECT 1 FROM dir d LEFT JOIN trouble t ON t.dir_id = d.id AND t.name = x''
                      WHERE d.next_at_ms IS NOT NULL AND d.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1

@@ -24,6 +24,8 @@ pub fn init(log: &Log) {
     for name in LOUD {
         targets = targets.with_target(*name, LevelFilter::WARN);
     }
+    // It says what the failed call says again, once for every try.
+    targets = targets.with_target("rustls_platform_verifier", LevelFilter::OFF);
     let journald = match log.format {
         LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => {
             tracing_journald::layer().ok()

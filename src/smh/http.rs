@@ -125,18 +125,32 @@ pub(super) fn transport(operation: Operation, error: reqwest::Error) -> Error {
     Error::local(operation, class, describe(error))
 }
 
-/// The chain of causes without the URL, which carries the token.
+/// The chain of causes without the URL, which carries the token: of it, only the host is said.
 fn describe(error: reqwest::Error) -> String {
+    let host = error.url().and_then(|url| {
+        let host = url.host_str()?;
+        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+    });
+    let connecting = error.is_connect();
+    let timeout = error.is_timeout();
     let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut causes: Vec<String> = Vec::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(inner) = cause {
         let said = inner.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
+        // The wrappers of the client library say nothing that a person could use.
+        let wrapper = said.starts_with("error sending request") || said.starts_with("client error");
+        if !wrapper && !causes.iter().any(|known| known.contains(&said)) {
+            causes.push(said);
         }
         cause = inner.source();
     }
-    tame(&text)
+    let why = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
+    let what = match host {
+        Some(host) if connecting => format!("cannot connect to {host}: {why}"),
+        Some(host) if timeout => format!("no answer from {host} in time: {why}"),
+        Some(host) => format!("the connection to {host} failed: {why}"),
+        None => why,
+    };
+    tame(&what)
 }

@@ -21,7 +21,8 @@ pub fn settle_due(
     settle_max: Duration,
     now_ms: i64,
 ) -> i64 {
-    let touched = (seen.ctime_ns / 1_000_000).min(now_ms);
+    // Without an inode the filesystem has no ctime to rely on either: it rests from now on.
+    let touched = if seen.inode == 0 { now_ms } else { (seen.ctime_ns / 1_000_000).min(now_ms) };
     let rest = touched.saturating_add(to_ms(settle).max(CLOCK_GRAIN_MS));
     let cap = changed_at_ms.saturating_add(to_ms(settle_max));
     rest.min(cap).max(touched.saturating_add(CLOCK_GRAIN_MS))

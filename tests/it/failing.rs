@@ -132,6 +132,9 @@ fn a_full_space_waits_and_goes_on() {
     });
     bed.until_mirrored("small", "s");
     assert_eq!(daemon.stop(), Some(0));
+    // A pass does not wait for room.
+    let (out, _) = bed.ends(&["sync"], 3);
+    assert!(out.contains("QuotaLimitReached"), "{out}");
     bed.call("POST", "/_emulator/options", Some(json!({"quota": null})));
     bed.ends(&["sync"], 0);
     assert_eq!(bed.diff(), "");

@@ -288,7 +288,12 @@ impl Core {
             }
             End::Failed(failure) => {
                 self.service_failed(work, &failure, false)?;
-                self.file_failed(work, mirror, &entry, &path, failure)
+                // What failed was an older state: the newer one has its own rest and its own try.
+                let newer = work.turn.file(&entry)?.is_some_and(|row| {
+                    row.seen != transfer.fingerprint
+                        && row.next_at_ms.is_some_and(|at| at != NEVER_MS)
+                });
+                if newer { Ok(()) } else { self.file_failed(work, mirror, &entry, &path, failure) }
             }
         }
     }
