@@ -157,11 +157,11 @@ mod tests {
         body
     }
 
-    /// Fields and content of a body that comes in pieces of `step` bytes.
-    fn parse(
-        body: &[u8],
-        step: usize,
-    ) -> Result<(Vec<(String, String)>, Vec<u8>, bool), CosRefusal> {
+    /// Fields, content, and whether the form ended.
+    type Parsed = (Vec<(String, String)>, Vec<u8>, bool);
+
+    /// Takes apart a body that comes in pieces of `step` bytes.
+    fn parse(body: &[u8], step: usize) -> Result<Parsed, CosRefusal> {
         let mut parser = FormData::new("B");
         let (mut fields, mut content) = (Vec::new(), Vec::new());
         for piece in body.chunks(step) {

@@ -68,6 +68,10 @@ impl Turn<'_> {
     /// What SQLite says.
     pub fn put_file(&self, file: &FileRow) -> Result<(), JournalError> {
         debug_assert!(!file.id.name.is_empty(), "an empty name is a directory");
+        debug_assert!(
+            file.gone_at_ms.is_none() || file.next_at_ms.is_none(),
+            "nothing is done about a file that is gone"
+        );
         let confirmed = file.confirmed;
         let print = confirmed.map(|c| c.fingerprint);
         self.tx
@@ -104,6 +108,20 @@ impl Turn<'_> {
                 file.next_at_ms,
                 file.gone_at_ms,
             ])?;
+        Ok(())
+    }
+
+    /// When to act on a file that waits, and is not gone; what was seen and confirmed stays as it is.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn set_file_next(&self, id: &EntryId, next_at_ms: i64) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE file SET next_at_ms = ?3
+                  WHERE dir_id = ?1 AND name = ?2 AND next_at_ms IS NOT NULL AND gone_at_ms IS NULL",
+            )?
+            .execute(params![id.dir.0, id.name, next_at_ms])?;
         Ok(())
     }
 

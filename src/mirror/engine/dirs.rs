@@ -144,9 +144,7 @@ impl Core {
         for file in self.parked.remove(&row.id).unwrap_or_default() {
             self.held.remove(&file.file.id);
             if !blocked {
-                let mut file = file.file;
-                file.next_at_ms = Some(next_at_ms.saturating_add(1));
-                work.turn.put_file(&file)?;
+                work.turn.set_file_next(&file.file.id, next_at_ms.saturating_add(1))?;
             }
         }
         // Those below it that waited for this job ask again.

@@ -330,3 +330,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

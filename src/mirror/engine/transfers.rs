@@ -50,11 +50,9 @@ impl Core {
         work: &mut Work<'_>,
         due: DueFile,
     ) -> Result<(), JournalError> {
-        let mut file = due.file;
-        file.next_at_ms = Some(NEVER_MS);
-        work.turn.put_file(&file)?;
+        work.turn.set_file_next(&due.file.id, NEVER_MS)?;
         work.turn.put_trouble(&TroubleRow {
-            id: file.id,
+            id: due.file.id,
             class: Class::Permanent,
             code: Some(DIRECTORY_BLOCKED.to_owned()),
             message: format!("its directory {} cannot be created on the remote", due.dir_path),
@@ -117,7 +115,7 @@ impl Core {
         work: &mut Work<'_>,
         mirror: usize,
         dir: &crate::journal::DirRow,
-        mut due: DueFile,
+        due: DueFile,
     ) -> Result<(), JournalError> {
         match dir.next_at_ms {
             Some(NEVER_MS) => {
@@ -133,8 +131,7 @@ impl Core {
                         .is_some() =>
             {
                 self.held.remove(&due.file.id);
-                due.file.next_at_ms = Some(next.saturating_add(1));
-                work.turn.put_file(&due.file)
+                work.turn.set_file_next(&due.file.id, next.saturating_add(1))
             }
             _ => {
                 if self.make_directory(work, mirror, dir)? {
@@ -266,12 +263,8 @@ impl Core {
                     state.hints.insert(path);
                 }
                 // Not before the look came back.
-                if let Some(mut row) = work.turn.file(&entry)? {
-                    let rest = crate::clock::to_ms(state.rest.settle).max(500);
-                    row.next_at_ms = Some(now_ms + rest);
-                    work.turn.put_file(&row)?;
-                }
-                Ok(())
+                let rest = crate::clock::to_ms(state.rest.settle).max(500);
+                work.turn.set_file_next(&entry, now_ms + rest)
             }
             End::DirectoryLost => {
                 let dir = work.turn.dir(entry.dir)?;
@@ -314,14 +307,8 @@ impl Core {
         }
         match failure.class {
             // Not the file's doing: it stays due, the gate decides.
-            Class::Offline | Class::Auth => {
-                row.next_at_ms = Some(now_ms + 500);
-                return work.turn.put_file(&row);
-            }
-            Class::Throttled => {
-                row.next_at_ms = Some(now_ms);
-                return work.turn.put_file(&row);
-            }
+            Class::Offline | Class::Auth => return work.turn.set_file_next(entry, now_ms + 500),
+            Class::Throttled => return work.turn.set_file_next(entry, now_ms),
             _ => {}
         }
         let before = work.turn.trouble(entry)?;

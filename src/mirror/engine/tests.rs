@@ -1,0 +1,220 @@
+//! The engine driven by hand: facts in, effects out, no disk, no network, no clock.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::digest::{Digest, Hash};
+use crate::fingerprint::Fingerprint;
+use crate::journal::{EntryState, Reader};
+use crate::mirror::facts::MirrorSettings;
+use crate::mirror::transfer::{Outcome, Reply, Step};
+use crate::tree::{Absent, Found, Kind, RootId};
+
+const SETTLE: Duration = Duration::from_secs(2);
+
+struct Hand {
+    engine: Engine,
+    now: Now,
+}
+
+fn print(size: u64, inode: u64) -> Fingerprint {
+    Fingerprint { size, mtime_ns: 1_000_000_000, ctime_ns: 1_000_000_000, inode }
+}
+
+fn rel(text: &str) -> RelPath {
+    RelPath::from_bytes(text.as_bytes().to_vec())
+}
+
+fn file(name: &str, print: Fingerprint) -> Found {
+    Found { name: name.as_bytes().to_vec(), kind: Kind::File(print) }
+}
+
+impl Hand {
+    fn new() -> Hand {
+        let settings = Settings {
+            mirrors: vec![MirrorSettings {
+                name: "m".into(),
+                local: PathBuf::from("/m"),
+                remote: Vec::new(),
+                target: "lib/-/".into(),
+                settle: SETTLE,
+                settle_max: Duration::from_secs(300),
+                rescan: Duration::from_secs(3600),
+                poll_interval: Duration::from_secs(60),
+                watch: true,
+            }],
+            concurrency: 4,
+            once: false,
+            dry_run: false,
+        };
+        let now = Now { unix_ms: 1_000_000_000, mono_ms: 1_000 };
+        let journal = Journal::in_memory().expect("a journal");
+        let engine = Engine::new(journal, settings, now, Rng::with_seed(1)).expect("an engine");
+        Hand { engine, now }
+    }
+
+    fn turn(&mut self, facts: Vec<Fact>) -> Turned {
+        self.engine.turn(facts, self.now).expect("a turn")
+    }
+
+    fn wait(&mut self, ms: i64) {
+        self.now.unix_ms += ms;
+        self.now.mono_ms += ms;
+    }
+
+    /// A complete scan of a root that holds these entries and no directory.
+    fn scan(&mut self, entries: Vec<Found>) -> Turned {
+        let first = self.turn(Vec::new());
+        assert_eq!(first.effects, [Effect::Root(0)]);
+        let seen = Ok((RootId { inode: 2, fsid: 3 }, false));
+        let second = self.turn(vec![Fact::Root { mirror: 0, seen }]);
+        assert_eq!(second.effects, [Effect::List { mirror: 0, dir: RelPath::root() }]);
+        self.turn(vec![Fact::Page {
+            mirror: 0,
+            dir: RelPath::root(),
+            entries,
+            last: true,
+            watched: true,
+        }])
+    }
+
+    fn looked(&mut self, path: &str, what: Result<Kind, Absent>) -> Turned {
+        self.turn(vec![Fact::Looked { mirror: 0, path: rel(path), what }])
+    }
+
+    fn state(self, path: &str) -> (EntryState, Option<i64>) {
+        let id = self.engine.core.mirrors[0].id;
+        let status = Reader::of(self.engine.into_journal()).file(id, &rel(path)).expect("a state");
+        (status.state, status.row.and_then(|row| row.next_at_ms))
+    }
+}
+
+fn steps(turned: &Turned) -> Vec<(TransferId, Step)> {
+    turned
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Step { transfer, step, .. } => Some((*transfer, step.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn digest(size: u64) -> Digest {
+    let hash = Hash::from_bytes([1; 32]);
+    Digest { size, beginning: hash, full: hash, crc64: 9 }
+}
+
+fn confirmed(name: &str, size: u64) -> Outcome {
+    Outcome::Confirmed(Reply { path: Some(vec![name.into()]), size: Some(size), crc64: Some(9) })
+}
+
+/// Brings the only transfer from its start to the end.
+fn finish(hand: &mut Hand, transfer: TransferId, size: u64) -> Turned {
+    let outcomes = [
+        Outcome::Started { confirm_key: "k".into(), expires_at_ms: None },
+        Outcome::Posted { digest: digest(size), crc64: Some(9) },
+        confirmed("f", size),
+    ];
+    outcomes
+        .into_iter()
+        .fold(Turned::default(), |_, outcome| hand.turn(vec![Fact::Step { transfer, outcome }]))
+}
+
+#[test]
+fn a_file_that_rested_is_sent_and_synced() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    let started = steps(&turned);
+    assert_eq!(started.len(), 1);
+    let last = finish(&mut hand, started[0].0, 5);
+    assert!(matches!(last.events.as_slice(), [Event::Synced { bytes: 5, .. }]));
+    assert_eq!(hand.state("f"), (EntryState::Synced, None));
+}
+
+#[test]
+fn nothing_waits_for_a_file_that_went_while_it_was_sent() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    finish(&mut hand, steps(&turned)[0].0, 5);
+    // It changes, is started, vanishes, and then the post says that it changed.
+    hand.wait(10_000);
+    let turned = hand.looked("f", Ok(Kind::File(print(6, 10))));
+    let transfer = steps(&turned)[0].0;
+    hand.looked("f", Err(Absent::Gone));
+    hand.turn(vec![Fact::Step { transfer, outcome: Outcome::Changed }]);
+    assert_eq!(hand.state("f"), (EntryState::Gone, None));
+}
+
+#[test]
+fn a_newer_state_is_not_blocked_by_the_failure_of_an_older_one() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    let transfer = steps(&turned)[0].0;
+    hand.looked("f", Ok(Kind::File(print(6, 10))));
+    let failure = Failure::new(Class::Permanent, "no");
+    let turned = hand.turn(vec![Fact::Step { transfer, outcome: Outcome::Failed(failure) }]);
+    assert_eq!(steps(&turned).len(), 1, "the newer state is tried");
+    assert_eq!(hand.state("f").0, EntryState::Pending);
+}
+
+#[test]
+fn a_change_while_it_is_sent_is_sent_afterwards() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    let transfer = steps(&turned)[0].0;
+    let turned = hand.looked("f", Ok(Kind::File(print(6, 10))));
+    assert_eq!(steps(&turned), [], "one upload a path at a time");
+    let last = finish(&mut hand, transfer, 5);
+    let next = steps(&last);
+    assert_eq!(next.len(), 1);
+    finish(&mut hand, next[0].0, 6);
+    assert_eq!(hand.state("f"), (EntryState::Synced, None));
+}
+
+#[test]
+fn an_unchanged_scan_asks_for_nothing() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    finish(&mut hand, steps(&turned)[0].0, 5);
+    hand.wait(2 * 3_600_000);
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    assert_eq!(turned.effects, []);
+    assert!(matches!(turned.events.as_slice(), [Event::Scanned { .. }]));
+}
+
+#[test]
+fn a_listing_that_fails_forgets_nothing() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    finish(&mut hand, steps(&turned)[0].0, 5);
+    hand.wait(2 * 3_600_000);
+    hand.turn(Vec::new());
+    hand.turn(vec![Fact::Root { mirror: 0, seen: Ok((RootId { inode: 2, fsid: 3 }, false)) }]);
+    let why = Absent::Unreadable("input/output error".into());
+    hand.turn(vec![Fact::ListFailed { mirror: 0, dir: RelPath::root(), why }]);
+    assert_eq!(hand.state("f"), (EntryState::Synced, None));
+}
+
+#[test]
+fn offline_is_one_state_with_one_prober() {
+    let mut hand = Hand::new();
+    let files = (0..4).map(|n| file(&format!("f{n}"), print(5, 10 + n))).collect();
+    let turned = hand.scan(files);
+    let facts = steps(&turned)
+        .into_iter()
+        .map(|(transfer, _)| Fact::Step {
+            transfer,
+            outcome: Outcome::Failed(Failure::new(Class::Offline, "refused")),
+        })
+        .collect();
+    let turned = hand.turn(facts);
+    assert_eq!(steps(&turned), []);
+    hand.wait(1_000);
+    let turned = hand.turn(Vec::new());
+    assert_eq!(turned.effects, [Effect::Probe]);
+    assert_eq!(hand.turn(Vec::new()).effects, []);
+    let turned = hand.turn(vec![Fact::Probe(Ok(()))]);
+    assert_eq!(steps(&turned).len(), 4, "everything goes on at once");
+}
