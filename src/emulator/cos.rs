@@ -57,7 +57,7 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, CosRefusal> {
 }
 
 /// Takes a form (sheet section 4).
-pub(super) async fn post(store: &Store, headers: &HeaderMap, mut body: Incoming) -> Answer {
+pub(super) async fn post(store: &Store, headers: &HeaderMap, body: &mut Incoming) -> Answer {
     let length = content_length(headers)?;
     let boundary = headers
         .get(CONTENT_TYPE)
@@ -70,7 +70,7 @@ pub(super) async fn post(store: &Store, headers: &HeaderMap, mut body: Incoming)
         let number = store.lock().number();
         store.data.join("pending").join(format!("post-{number}"))
     };
-    let taken = take_form(store, &mut body, &boundary, length, &scratch).await;
+    let taken = take_form(store, body, &boundary, length, &scratch).await;
     if taken.is_err() {
         let _ = std::fs::remove_file(&scratch);
     }
@@ -162,7 +162,7 @@ pub(super) async fn put(
     key: &str,
     query: &HashMap<String, String>,
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: &mut Incoming,
 ) -> Answer {
     let length = content_length(headers)?;
     let authorization =
@@ -203,7 +203,7 @@ pub(super) async fn put(
     let mut summing = Summing::new();
     let mut file = File::create(&scratch)?;
     let mut size = 0;
-    while let Some(piece) = next_piece(&mut body).await? {
+    while let Some(piece) = next_piece(body).await? {
         size += piece.len() as u64;
         summing.add(&piece);
         file.write_all(&piece)?;
@@ -268,10 +268,10 @@ pub(super) fn get(
 }
 
 /// Reads the rest of a body that nobody wants, up to a limit, so that the client hears the answer.
-pub(super) async fn drain(mut body: Incoming) {
+pub(super) async fn drain(body: &mut Incoming) {
     let mut left: u64 = 8 << 20;
     while !body.is_end_stream() {
-        match next_piece(&mut body).await {
+        match next_piece(body).await {
             Ok(Some(piece)) if (piece.len() as u64) < left => left -= piece.len() as u64,
             _ => return,
         }

@@ -389,7 +389,7 @@ impl Server {
     async fn cos(
         &self,
         context: &Context,
-        body: Incoming,
+        mut body: Incoming,
     ) -> (&'static str, String, Option<Reply>, Option<Effect>) {
         let key = context.raw_path.trim_start_matches('/');
         let route = match context.parts.method {
@@ -407,7 +407,6 @@ impl Server {
         }
         let answer = match effect.status {
             Some(status) if effect.reset.is_none() => {
-                cos::drain(body).await;
                 let code: &'static str = match (effect.code.as_deref(), status) {
                     (Some("SlowDown"), _) => "SlowDown",
                     (Some("ServiceUnavailable"), _) => "ServiceUnavailable",
@@ -426,9 +425,9 @@ impl Server {
             _ => {
                 let headers = &context.parts.headers;
                 match route {
-                    "cos.post" => cos::post(&self.store, headers, body).await,
+                    "cos.post" => cos::post(&self.store, headers, &mut body).await,
                     "cos.put" | "cos.part" => {
-                        cos::put(&self.store, key, &context.query, headers, body).await
+                        cos::put(&self.store, key, &context.query, headers, &mut body).await
                     }
                     "cos.get" => cos::get(&self.store, key, &context.query, headers),
                     _ => Err(super::reply::cos_refuse(
@@ -439,6 +438,9 @@ impl Server {
                 }
             }
         };
+        if answer.is_err() {
+            cos::drain(&mut body).await;
+        }
         let mut reply = answer
             .map(|reply| reply.header("x-cos-request-id", id.clone()))
             .unwrap_or_else(|refusal| refusal.reply(key, id));

@@ -72,11 +72,49 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+fn emulator(tmp: &Path, listen: &str, args: &[String]) -> (Running, String) {
+    let mut child = binary()
+        .args(["emulator", "--listen", listen, "--data"])
+        .arg(tmp.join("library"))
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let endpoint = line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
+    (Running(child), endpoint)
+}
+
+/// The body of a form POST, as a browser would send it.
+pub(crate) fn form_body(form: &Value, content: &[u8], boundary: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, value) in form["form"].as_object().unwrap() {
+        let value = value.as_str().unwrap();
+        body.extend_from_slice(
+            format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            )
+            .as_bytes(),
+        );
+    }
+    body.extend_from_slice(
+        format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    body.extend_from_slice(content);
+    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    body
+}
+
 /// A folder to mirror, an emulator to mirror it into, a configuration that joins them.
 pub(crate) struct Bed {
     pub(crate) tmp: TempDir,
     pub(crate) endpoint: String,
-    _emulator: Running,
+    emulator: Option<Running>,
+    emulator_args: Vec<String>,
     runtime: Runtime,
     http: reqwest::Client,
 }
@@ -90,28 +128,29 @@ impl Bed {
     pub(crate) fn with(emulator_args: &[&str]) -> Bed {
         let tmp = tempfile::tempdir().unwrap();
         fs::create_dir(tmp.path().join("root")).unwrap();
-        let mut child = binary()
-            .args(["emulator", "--listen", "127.0.0.1:0", "--data"])
-            .arg(tmp.path().join("library"))
-            .args(emulator_args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let endpoint = line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
+        let args: Vec<String> = emulator_args.iter().map(|arg| (*arg).to_owned()).collect();
+        let (emulator, endpoint) = emulator(tmp.path(), "127.0.0.1:0", &args);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bed = Bed {
             tmp,
             endpoint,
-            _emulator: Running(child),
+            emulator: Some(emulator),
+            emulator_args: args,
             runtime,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap(),
         };
         bed.secret("emulator-secret");
         bed.configure("");
         bed
+    }
+
+    /// Stops the emulator and starts it on the same data and port.
+    pub(crate) fn restart_emulator(&mut self) {
+        assert_eq!(self.emulator.take().unwrap().stop(), Some(0));
+        let listen = self.endpoint.trim_start_matches("http://").to_owned();
+        let (again, _) = emulator(self.tmp.path(), &listen, &self.emulator_args);
+        self.emulator = Some(again);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -219,6 +258,55 @@ impl Bed {
             let text = response.text().await.unwrap();
             (status, serde_json::from_str(&text).unwrap_or(Value::Null))
         })
+    }
+
+    /// A call that may be cut: then `None`.
+    pub(crate) fn try_call(&self, method: &str, path: &str) -> Option<u16> {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.http.request(method, format!("{}{path}", self.endpoint));
+        self.runtime.block_on(async { request.send().await.ok().map(|r| r.status().as_u16()) })
+    }
+
+    /// Posts a form; gives the status, the headers, and the code of an XML error as `xml-code`.
+    pub(crate) fn post(&self, form: &Value, content: &[u8]) -> (u16, Value) {
+        let body = form_body(form, content, "B");
+        let url = format!(
+            "http://{}{}",
+            form["domain"].as_str().unwrap(),
+            form["path"].as_str().unwrap()
+        );
+        let request = self
+            .http
+            .post(url)
+            .header("content-type", "multipart/form-data; boundary=B")
+            .body(body);
+        self.runtime.block_on(async {
+            let response = request.send().await.unwrap();
+            let status = response.status().as_u16();
+            let mut headers = serde_json::Map::new();
+            for (name, value) in response.headers() {
+                headers.insert(name.to_string(), Value::from(value.to_str().unwrap()));
+            }
+            let text = response.text().await.unwrap();
+            if let Some((_, rest)) = text.split_once("<Code>") {
+                headers.insert("xml-code".into(), Value::from(rest.split('<').next().unwrap()));
+            }
+            (status, Value::Object(headers))
+        })
+    }
+
+    /// Sends content with the signed headers of a task.
+    pub(crate) fn put(&self, task: &Value, query: &str, content: &[u8]) -> u16 {
+        let url = format!(
+            "http://{}{}{query}",
+            task["domain"].as_str().unwrap(),
+            task["path"].as_str().unwrap()
+        );
+        let mut request = self.http.put(url).body(content.to_vec());
+        for (name, value) in task["headers"].as_object().unwrap() {
+            request = request.header(name, value.as_str().unwrap());
+        }
+        self.runtime.block_on(async { request.send().await.unwrap().status().as_u16() })
     }
 
     pub(crate) fn fault(&self, rule: Value) {

@@ -1,7 +1,11 @@
-//! Black-box tests
+//! Black-box tests: the real binary, and the emulator over its wire.
+
+#![allow(clippy::unwrap_used, reason = "a surprise ends the test")]
 
 mod bed;
 mod config;
+mod emulator;
+mod emulator_upload;
 mod failing;
 mod mirroring;
 mod rooms;
