@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::document::{Reader, Section};
+use super::draft::Secrets;
 use super::environment::{ACCESS_TOKEN, LIBRARY_SECRET};
 use super::error::{ProblemKind, Wrong};
-use super::load::Secrets;
-use super::secret::SecretTrouble;
+use super::secret_error::SecretTrouble;
 use super::{Auth, Environment, SecretError, SecretSource, values};
 
 const SECTION: &str = "remote.auth";

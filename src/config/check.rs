@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::document::Reader;
+use super::draft::Draft;
 use super::error::Wrong;
-use super::load::Draft;
 use super::{Config, Delete, Names, Symlinks, units};
 
 /// Mirrors against each other and against the state folder.

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use super::environment;
-use super::secret::{LONGEST, SecretTrouble};
+use super::secret_error::{LONGEST, SecretTrouble};
 
 /// How long a command may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);

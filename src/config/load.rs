@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::auth;
 use super::check;
 use super::document::{Reader, Section, kind_name, line_of};
+use super::draft::{Draft, Secrets};
 use super::error::{Report, Wrong};
 use super::{
     Auth, Config, ConfigError, Environment, Log, Metrics, Mirror, Remote, Transfer, defaults,
@@ -18,13 +19,6 @@ use super::{
 
 /// A configuration is a page; more is some other file.
 const LONGEST: u64 = 1024 * 1024;
-
-/// Whether the secret has to be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
-    Needed,
-    NotNeeded,
-}
 
 impl Config {
     /// Reads and validates a file, and looks whether the secret can be had (a command is not run).
@@ -169,16 +163,6 @@ fn remote(
         auth: auth::read(reader, &section, env, secrets)
             .unwrap_or(Auth::LibrarySecret(super::SecretSource::Nowhere)),
     }
-}
-
-/// A mirror as far as it could be read. What is missing or wrong was reported.
-pub(super) struct Draft {
-    /// What messages call it.
-    pub(super) key: String,
-    pub(super) line: Option<usize>,
-    pub(super) mirror: Mirror,
-    pub(super) has_local: bool,
-    pub(super) has_remote: bool,
 }
 
 fn mirrors(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Vec<Draft> {

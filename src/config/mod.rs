@@ -8,6 +8,7 @@ mod check;
 mod command;
 mod defaults;
 mod document;
+mod draft;
 mod environment;
 mod error;
 mod load;
@@ -15,6 +16,7 @@ mod locate;
 mod roots;
 mod sample;
 mod secret;
+mod secret_error;
 mod show;
 mod suggest;
 mod types;
@@ -27,7 +29,8 @@ pub use environment::Environment;
 pub use error::{ConfigError, Problem, ProblemKind, kind_of, several};
 pub use locate::SYSTEM_CONFIG;
 pub use sample::{SAMPLE, sample_for};
-pub use secret::{SecretError, SecretSource, SecretTrouble};
+pub use secret::SecretSource;
+pub use secret_error::{SecretError, SecretTrouble};
 pub use types::{
     Auth, Config, Delete, Log, LogFormat, MaxDelete, Metrics, Mirror, Names, Remote, Symlinks,
     Transfer, WatchMode,

@@ -204,8 +204,9 @@ fn state_usable(state_dir: &Path) -> Result<(), (ProblemKind, Wrong)> {
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
+    use super::super::draft::Secrets;
     use super::super::error::Report;
-    use super::super::load::{Secrets, from_text};
+    use super::super::load::from_text;
     use super::super::{Environment, SAMPLE};
     use super::*;
 

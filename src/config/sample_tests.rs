@@ -1,8 +1,9 @@
 //! The sample says the truth about every key and default.
 
 use super::super::document::KEYS;
+use super::super::draft::Secrets;
 use super::super::error::Report;
-use super::super::load::{Secrets, from_text};
+use super::super::load::from_text;
 use super::super::{Config, Environment};
 use super::*;
 

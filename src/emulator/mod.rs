@@ -9,6 +9,7 @@ mod content;
 mod control;
 mod cos;
 mod directory;
+mod dispatch;
 mod faults;
 mod file;
 mod form_data;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::transfer::{Failure, Outcome, Step};
+use super::step::{Failure, Outcome, Step};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;

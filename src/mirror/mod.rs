@@ -1,6 +1,6 @@
 //! The heart: what to do about a difference between disk and library, and doing it.
 //!
-//! Pure: `plan`, `transfer`, `backoff`, `limiter`, `gate`. Deterministic: `engine`. Shell: `shell`, `run`.
+//! Pure: `plan`, `transfer`, `step`, `backoff`, `limiter`, `gate`. Deterministic: `engine`. Shell: `shell`, `run`.
 
 mod backoff;
 mod engine;
@@ -10,6 +10,7 @@ mod limiter;
 mod plan;
 mod run;
 mod shell;
+mod step;
 mod transfer;
 
 pub use engine::Engine;

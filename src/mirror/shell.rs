@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::facts::{Effect, Fact, MirrorIndex, TransferId};
-use super::transfer::{Failure, Hashes, Outcome, Remote, Reply, Step};
+use super::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
 use crate::digest::{BEGINNING_LEN, Digest};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;

@@ -5,7 +5,7 @@ use crate::failure::Class;
 use crate::journal::{Activity, DirRow, EntryId, JournalError, NEVER_MS, TroubleRow};
 use crate::mirror::backoff;
 use crate::mirror::facts::{DirJobId, Effect, Event};
-use crate::mirror::transfer::Failure;
+use crate::mirror::step::Failure;
 
 /// Files held in memory while no slot goes to directories without files.
 const EMPTY_SHARE: usize = 4;

@@ -5,6 +5,7 @@
 
 mod dirs;
 mod finish;
+mod observe;
 mod scan;
 mod transfers;
 
@@ -16,7 +17,8 @@ use super::facts::{DirJobId, Effect, Event, Fact, Finished, Settings, TransferId
 use super::gate::{Closed, Gate};
 use super::limiter::Limiter;
 use super::plan::Rest;
-use super::transfer::{Failure, Transfer};
+use super::step::Failure;
+use super::transfer::Transfer;
 use crate::clock::Now;
 use crate::failure::Class;
 use crate::journal::{

@@ -8,7 +8,7 @@ use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
 use crate::mirror::facts::MirrorSettings;
-use crate::mirror::transfer::{Outcome, Reply, Step};
+use crate::mirror::step::{Outcome, Reply, Step};
 use crate::tree::{Absent, Found, Kind, RootId};
 
 const SETTLE: Duration = Duration::from_secs(2);

@@ -9,7 +9,8 @@ use crate::journal::{
 };
 use crate::mirror::backoff;
 use crate::mirror::facts::{Effect, Event, Sent, TransferId};
-use crate::mirror::transfer::{Decision, End, Failure, How, Next, Note, Outcome, Transfer};
+use crate::mirror::step::{Failure, Outcome};
+use crate::mirror::transfer::{Decision, End, How, Next, Note, Transfer};
 
 /// Files taken from the journal at a time; more are taken when a quarter of them is left.
 const WINDOW: usize = 1024;

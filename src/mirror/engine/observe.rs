@@ -1,0 +1,400 @@
+//! What was seen is merged into the journal: pages of a listing, and single paths that were looked at.
+
+use super::{Core, Work};
+use crate::clock::to_ms;
+use crate::failure::Class;
+use crate::fingerprint::Fingerprint;
+use crate::journal::{
+    Activity, DirId, DirRow, EntryId, FileRow, JournalError, SkipReason, SkippedRow,
+};
+use crate::mirror::facts::Event;
+use crate::mirror::plan::{self, Seen, Vanished, Wrong};
+use crate::relpath::RelPath;
+use crate::tree::{Absent, Found, IGNORE_FILE, Kind, Skip};
+
+/// A change older than this that only a scan found was missed by the watch, not merely ahead of it.
+const MISSED_AFTER_NS: i64 = 10_000_000_000;
+
+impl Core {
+    pub(super) fn page(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        dir: &RelPath,
+        entries: &[Found],
+        last: bool,
+        watched: bool,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        let scan = &mut state.scan;
+        let Some(current) = scan.current.as_mut().filter(|current| current.path == *dir) else {
+            return Ok(());
+        };
+        if current.after.is_none() {
+            if watched {
+                scan.watched += 1;
+            } else {
+                scan.polled += 1;
+            }
+        }
+        let id = current.id;
+        let after = current.after.clone();
+        let upto = if last { None } else { entries.last().map(|found| found.name.clone()) };
+        current.after.clone_from(&upto);
+        current.unknown += entries.iter().filter(|f| f.kind == Kind::Unknown).count() as u64;
+        let unknown = current.unknown;
+        if last {
+            scan.current = None;
+        }
+        let count_missed = scan.full && !scan.first && scan.passed && watched;
+        self.merge(work, index, dir, id, entries, after.as_deref(), upto.as_deref(), count_missed)?;
+        if last {
+            if unknown > 0 {
+                let message = format!(
+                    "{unknown} entries cannot be looked at; does the directory lack the right to enter it?"
+                );
+                self.unreadable(work, index, id, dir, message)?;
+            } else {
+                let own = EntryId { dir: id, name: Vec::new() };
+                if work.turn.trouble(&own)?.is_some_and(|t| t.class == Class::Local) {
+                    work.turn.remove_trouble(&own)?;
+                }
+            }
+            self.next_listing(work, index)?;
+        }
+        Ok(())
+    }
+
+    /// Compares a page with the journal's rows of the same range of names.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one range of one directory, seen from both sides"
+    )]
+    fn merge(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        dir: &RelPath,
+        id: DirId,
+        entries: &[Found],
+        after: Option<&[u8]>,
+        upto: Option<&[u8]>,
+        count_missed: bool,
+    ) -> Result<(), JournalError> {
+        let files = work.turn.files_between(id, after, upto)?;
+        let skipped = work.turn.skipped_between(id, after, upto)?;
+        let after_path = after.map(|name| dir.join(name));
+        let upto_path = upto.map(|name| dir.join(name));
+        let dirs = work.turn.dirs_between(id, after_path.as_ref(), upto_path.as_ref())?;
+        let mut files = files.into_iter().peekable();
+        let mut skips = skipped.into_iter().peekable();
+        let mut dirs = dirs.into_iter().peekable();
+        let mut children = Vec::new();
+        for found in entries {
+            let name = found.name.as_slice();
+            while let Some(row) = files.next_if(|row| row.id.name.as_slice() < name) {
+                self.file_absent(work, index, dir, &row)?;
+            }
+            while let Some(row) = skips.next_if(|row| row.id.name.as_slice() < name) {
+                work.turn.remove_skipped(&row.id)?;
+            }
+            while let Some(row) = dirs.next_if(|row| dir_name(row) < name) {
+                self.dir_absent(work, index, &row)?;
+            }
+            let file = files.next_if(|row| row.id.name == name);
+            let skip = skips.next_if(|row| row.id.name == name);
+            let child = dirs.next_if(|row| dir_name(row) == name);
+            if found.kind == Kind::Dir {
+                children.push(dir.join(name));
+            }
+            if count_missed && let Kind::File(seen) = found.kind {
+                let known = file.as_ref().is_some_and(|row| row.seen == seen);
+                if !known
+                    && seen.ctime_ns < work.now.unix_ns().saturating_sub(MISSED_AFTER_NS)
+                    && let Some(state) = self.mirrors.get_mut(index)
+                {
+                    state.scan.missed += 1;
+                }
+            }
+            let entry = EntryId { dir: id, name: found.name.clone() };
+            self.entry(work, index, dir, &entry, found.kind, Rows { file, skip, child })?;
+        }
+        for row in files {
+            self.file_absent(work, index, dir, &row)?;
+        }
+        for row in skips {
+            work.turn.remove_skipped(&row.id)?;
+        }
+        for row in dirs {
+            self.dir_absent(work, index, &row)?;
+        }
+        if let Some(state) = self.mirrors.get_mut(index) {
+            // The first comes off the stack first.
+            state.scan.stack.extend(children.into_iter().rev());
+        }
+        Ok(())
+    }
+
+    /// One entry that is on disk.
+    fn entry(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        dir: &RelPath,
+        id: &EntryId,
+        kind: Kind,
+        rows: Rows,
+    ) -> Result<(), JournalError> {
+        if kind == Kind::Unknown {
+            return Ok(());
+        }
+        if !matches!(kind, Kind::File(_))
+            && let Some(row) = &rows.file
+        {
+            match kind {
+                // Left out from now on: the copy stays, and is no longer ours to speak of.
+                Kind::Skipped(_) => {
+                    work.turn.remove_file(&row.id)?;
+                    work.turn.remove_upload(&row.id)?;
+                    work.turn.remove_trouble(&row.id)?;
+                }
+                _ => self.file_absent(work, index, dir, row)?,
+            }
+        }
+        if kind != Kind::Dir
+            && let Some(row) = &rows.child
+        {
+            self.dir_absent(work, index, row)?;
+        }
+        if !matches!(kind, Kind::Skipped(_)) && rows.skip.is_some() {
+            work.turn.remove_skipped(id)?;
+        }
+        match kind {
+            Kind::File(seen) => self.file_seen(work, index, id, rows.file.as_ref(), seen),
+            Kind::Dir => self.dir_seen(work, index, id, &dir.join(&id.name), rows.child.as_ref()),
+            Kind::Skipped(skip) => {
+                let reason = reason(skip);
+                if rows.skip.is_none_or(|row| row.reason != reason) {
+                    work.turn.put_skipped(&SkippedRow { id: id.clone(), reason })?;
+                }
+                Ok(())
+            }
+            Kind::Unknown => Ok(()),
+        }
+    }
+
+    fn file_seen(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        id: &EntryId,
+        row: Option<&FileRow>,
+        seen: Fingerprint,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        let waits = row.is_some_and(|row| row.next_at_ms.is_some());
+        let wrong = match row {
+            Some(_) if waits => match work.turn.trouble(id)? {
+                None => Wrong::Nothing,
+                Some(trouble) if trouble.class == Class::Local => Wrong::Local,
+                Some(_) => Wrong::Other,
+            },
+            _ => Wrong::Nothing,
+        };
+        let now_ms = work.now.unix_ms;
+        match plan::file_seen(id, row, wrong, seen, state.rest, now_ms) {
+            Seen::Nothing => {}
+            Seen::Retry(row) => work.turn.put_file(&row)?,
+            Seen::Put(row) => {
+                work.turn.put_file(&row)?;
+                if wrong != Wrong::Nothing {
+                    work.turn.remove_trouble(id)?;
+                }
+                if row.next_at_ms.is_some() && !waits {
+                    work.out.events.push(Event::Pending { bytes: seen.size });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn dir_seen(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        id: &EntryId,
+        path: &RelPath,
+        row: Option<&DirRow>,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        let due = work.now.unix_ms + to_ms(state.rest.settle);
+        match row {
+            None => {
+                work.turn.insert_dir(state.id, Some(id.dir), path, Some(due))?;
+            }
+            Some(row) if row.gone_at_ms.is_some() => {
+                work.turn.dir_is_back(row.id, row.created_at_ms.is_none().then_some(due))?;
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn file_absent(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        dir: &RelPath,
+        row: &FileRow,
+    ) -> Result<(), JournalError> {
+        match plan::file_vanished(row, work.now.unix_ms) {
+            Vanished::Nothing => return Ok(()),
+            Vanished::Remove => work.turn.remove_file(&row.id)?,
+            Vanished::Put(gone) => {
+                work.turn.put_file(&gone)?;
+                if let Some(state) = self.mirrors.get(index) {
+                    let path = dir.join(&row.id.name);
+                    work.turn.record(work.now.unix_ms, state.id, &path, Activity::Gone, "")?;
+                }
+            }
+        }
+        work.turn.remove_trouble(&row.id)
+    }
+
+    fn dir_absent(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        row: &DirRow,
+    ) -> Result<(), JournalError> {
+        if row.gone_at_ms.is_some() {
+            return Ok(());
+        }
+        let files = work.turn.tree_gone(row.id, work.now.unix_ms)?;
+        if let Some(state) = self.mirrors.get(index) {
+            let detail = format!("a directory with {files} files");
+            work.turn.record(work.now.unix_ms, state.id, &row.path, Activity::Gone, &detail)?;
+        }
+        Ok(())
+    }
+
+    /// A single path was looked at.
+    pub(super) fn looked(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        path: &RelPath,
+        what: Result<Kind, Absent>,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        state.looking.remove(path);
+        if state.scan.held {
+            return Ok(());
+        }
+        let Some((dir_path, name)) = path.split() else {
+            // Something about the root itself: the next scan looks at what it is.
+            if what != Ok(Kind::Dir) {
+                state.scan.hurry(work.now.mono_ms);
+            }
+            return Ok(());
+        };
+        let name = name.to_vec();
+        let dir = work.turn.dir_at(state.id, &dir_path)?.filter(|dir| dir.gone_at_ms.is_none());
+        let Some(dir) = dir else {
+            // Below something that is not known (yet): list the nearest directory that is.
+            if matches!(what, Ok(Kind::File(_) | Kind::Dir)) {
+                self.relist_above(work, index, &dir_path)?;
+            }
+            return Ok(());
+        };
+        // Other rules hold from now on, in the whole subtree.
+        if name == IGNORE_FILE.as_bytes()
+            && let Some(state) = self.mirrors.get_mut(index)
+        {
+            state.scan.stack.push(dir_path.clone());
+        }
+        let id = EntryId { dir: dir.id, name };
+        let file = work.turn.file(&id)?;
+        let child = match &self.mirrors.get(index) {
+            Some(state) => work.turn.dir_at(state.id, path)?,
+            None => None,
+        };
+        let skip = work.turn.skipped(&id)?;
+        match what {
+            Ok(kind) => {
+                let fresh = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
+                self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
+                if kind == Kind::Dir
+                    && fresh
+                    && let Some(state) = self.mirrors.get_mut(index)
+                {
+                    state.scan.stack.push(path.clone());
+                }
+                Ok(())
+            }
+            Err(Absent::Gone) => {
+                if let Some(row) = &file {
+                    self.file_absent(work, index, &dir_path, row)?;
+                }
+                if let Some(row) = &child {
+                    self.dir_absent(work, index, row)?;
+                }
+                if skip.is_some() {
+                    work.turn.remove_skipped(&id)?;
+                }
+                Ok(())
+            }
+            Err(Absent::Root(message)) => self.hold(work, index, &message),
+            // Nothing is known: listing its directory says what is wrong.
+            Err(Absent::Unreadable(_)) => self.relist_above(work, index, &dir_path),
+        }
+    }
+
+    /// Lists the nearest directory on the way to `path` that the journal knows.
+    fn relist_above(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        path: &RelPath,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        let mut step = path.clone();
+        loop {
+            let known = work.turn.dir_at(state.id, &step)?.is_some_and(|d| d.gone_at_ms.is_none());
+            if known {
+                if !state.scan.stack.contains(&step) {
+                    state.scan.stack.push(step);
+                }
+                return Ok(());
+            }
+            match step.parent() {
+                Some(parent) => step = parent,
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// What the journal knows of one name.
+struct Rows {
+    file: Option<FileRow>,
+    skip: Option<SkippedRow>,
+    child: Option<DirRow>,
+}
+
+fn dir_name(row: &DirRow) -> &[u8] {
+    match row.path.as_bytes().iter().rposition(|byte| *byte == b'/') {
+        Some(at) => row.path.as_bytes().get(at + 1..).unwrap_or_default(),
+        None => row.path.as_bytes(),
+    }
+}
+
+fn reason(skip: Skip) -> SkipReason {
+    match skip {
+        Skip::Excluded => SkipReason::Excluded,
+        Skip::Temporary => SkipReason::Temporary,
+        Skip::Symlink => SkipReason::Symlink,
+        Skip::Special => SkipReason::Special,
+        Skip::Name => SkipReason::Name,
+    }
+}

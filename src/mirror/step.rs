@@ -1,0 +1,140 @@
+//! The steps of an upload, and what can come of them (pure): the words between engine and shell.
+
+use crate::digest::Digest;
+use crate::failure::Class;
+
+/// Which hashes a start sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hashes {
+    /// None: the file is too small for an instant upload.
+    None,
+    /// That of the beginning.
+    Beginning,
+    /// Both.
+    Full,
+}
+
+/// Something the shell does. Every reading step fails unless the file has the expected fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Read the file and compute its digests.
+    Digest,
+    /// Ask for a form, with the hashes that the service may want.
+    Start(Hashes),
+    /// Send the content with the form of the last start.
+    Post,
+    /// Make the file visible.
+    Confirm {
+        /// Names the upload.
+        confirm_key: String,
+        /// What was sent.
+        crc64: u64,
+        /// Wait so long first, in milliseconds.
+        pause_ms: i64,
+    },
+    /// Look at the remote file.
+    Look,
+    /// Give an upload up.
+    Cancel {
+        /// Names the upload.
+        confirm_key: String,
+    },
+    /// Remove a copy that was made under a wrong name.
+    DeleteCopy {
+        /// Where it is.
+        path: Vec<String>,
+    },
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The digests of the file.
+    Digested(Digest),
+    /// A form was handed out.
+    Started {
+        /// Names the upload.
+        confirm_key: String,
+        /// When the form expires, milliseconds since the Unix epoch, if the service says.
+        expires_at_ms: Option<i64>,
+    },
+    /// The service wants the full hash too.
+    NeedFullHash,
+    /// The library had the content; the file is there.
+    Instant {
+        /// What was hashed.
+        digest: Digest,
+        /// What the service says of the file.
+        reply: Reply,
+    },
+    /// All of one state of the file arrived.
+    Posted {
+        /// What was sent.
+        digest: Digest,
+        /// What COS says of it.
+        crc64: Option<u64>,
+    },
+    /// The file is visible.
+    Confirmed(Reply),
+    /// What is on the remote; `None`: nothing.
+    Looked(Option<Remote>),
+    /// It is done (cancel, delete).
+    Done,
+    /// The file is not what it was.
+    Changed,
+    /// The file is not there.
+    Vanished,
+    /// The root is not there.
+    RootGone,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// What the service says of a file that is visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Where it is; `None`: nowhere, its directory was deleted meanwhile.
+    pub path: Option<Vec<String>>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// CRC-64.
+    pub crc64: Option<u64>,
+}
+
+/// A remote entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Whether it is a file.
+    pub is_file: bool,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// CRC-64.
+    pub crc64: Option<u64>,
+}
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What it means.
+    pub class: Class,
+    /// Code of the service.
+    pub code: Option<String>,
+    /// For people.
+    pub message: String,
+    /// The request at the service.
+    pub request_id: Option<String>,
+    /// How long the service asks to wait.
+    pub retry_after: Option<std::time::Duration>,
+}
+
+impl Failure {
+    /// A failure that no answer of the service carries.
+    #[must_use]
+    pub fn new(class: Class, message: impl Into<String>) -> Failure {
+        Failure { class, code: None, message: message.into(), request_id: None, retry_after: None }
+    }
+
+    pub(super) fn is(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+}
