@@ -11,7 +11,7 @@ use super::cos::{self, Content, Posted};
 use super::error::{Error, Operation};
 use super::http::{self, Answer, CALL};
 use super::path::{RemotePath, encode};
-use super::reply::{self, Confirmed, Form, Info, Kind, UploadState};
+use super::reply::{self, Confirmed, Form, Info, Kind, Page, UploadState};
 use super::request::{Place, Request};
 use super::token::{Grant, Tokens};
 use crate::clock::Clock;
@@ -125,6 +125,16 @@ impl Client {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// One page of a directory, from the beginning or from the marker of the page before. A listing may
+    /// lag behind a confirm: what is missing from one is not proven to be gone (sheet section 14).
+    ///
+    /// # Errors
+    /// The service refused or could not be understood.
+    pub async fn list(&self, dir: &RemotePath, marker: Option<&str>) -> Result<Page, Error> {
+        let request = self.place.list(dir, marker);
+        parse(Operation::List, &self.call(&request, &[200]).await?)
     }
 
     /// Starts a form upload that overwrites.

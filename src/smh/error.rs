@@ -14,6 +14,8 @@ pub enum Operation {
     CreateDirectory,
     /// Look at a file or directory.
     Info,
+    /// List a directory.
+    List,
     /// Ask for an upload form.
     Start,
     /// Post the form to COS.
@@ -36,6 +38,7 @@ impl Operation {
             Operation::Token => "get an access token",
             Operation::CreateDirectory => "create the directory",
             Operation::Info => "look at the remote file",
+            Operation::List => "list the remote directory",
             Operation::Start => "start the upload",
             Operation::Post => "send the content",
             Operation::Confirm => "confirm the upload",

@@ -14,5 +14,5 @@ pub use client::{Client, DirectoryMade, Start};
 pub use cos::{Content, ContentStream, Posted};
 pub use error::{Error, Operation};
 pub use path::RemotePath;
-pub use reply::{Confirmed, Form, Info, Kind, UploadState};
+pub use reply::{Confirmed, Entry, Form, Info, Kind, Page, UploadState};
 pub use token::Grant;

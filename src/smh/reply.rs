@@ -133,6 +133,33 @@ impl<'de> Deserialize<'de> for Info {
     }
 }
 
+/// One page of a directory (sheet section 8).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Page {
+    /// The entries, directories first.
+    pub contents: Vec<Entry>,
+    /// Where the next page begins; `None`: this is the last.
+    #[serde(rename = "nextMarker", default, deserialize_with = "marker")]
+    pub next_marker: Option<String>,
+}
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub info: Info,
+}
+
+/// A marker is a number or a text (sheet section 8).
+fn marker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Text>::deserialize(deserializer)?
+        .map(|text| text.0)
+        .filter(|text| !text.is_empty()))
+}
+
 /// A new or renewed token (sheet section 2).
 #[derive(Deserialize)]
 pub(super) struct TokenMade {
@@ -271,6 +298,20 @@ mod tests {
         let lost: Confirmed = serde_json::from_str(r#"{"path":null}"#).expect("valid");
         assert_eq!(lost.path, None);
         assert!(serde_json::from_str::<Confirmed>(r#"{"size":"many"}"#).is_err());
+    }
+
+    #[test]
+    fn a_page_has_entries_and_perhaps_a_marker() {
+        let page: Page = serde_json::from_str(
+            r#"{"path":[],"nextMarker":1013,"contents":[{"name":"d","type":"dir"},{"name":"f","type":"image","size":"1","crc64":"2"}]}"#,
+        )
+        .expect("valid");
+        assert_eq!(page.next_marker.as_deref(), Some("1013"));
+        assert_eq!(page.contents[0].info.kind, Kind::Directory);
+        assert_eq!(page.contents[1].info, Info { kind: Kind::File, size: Some(1), crc64: Some(2) });
+        let last: Page =
+            serde_json::from_str(r#"{"contents":[],"nextMarker":null}"#).expect("valid");
+        assert_eq!(last.next_marker, None);
     }
 
     #[test]

@@ -68,6 +68,22 @@ impl Place {
         }
     }
 
+    /// Section 8: pages of at most 1000 entries, directories first.
+    pub(super) fn list(&self, dir: &RemotePath, marker: Option<&str>) -> Request {
+        let mut query = "limit=1000".to_owned();
+        if let Some(marker) = marker {
+            query.push_str("&marker=");
+            query.push_str(&encode(marker));
+        }
+        Request {
+            operation: Operation::List,
+            method: Method::GET,
+            path: self.path("directory", &dir.encoded()),
+            query,
+            body: None,
+        }
+    }
+
     /// Section 3.
     pub(super) fn start_form(
         &self,

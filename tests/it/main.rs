@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a surprise ends the test")]
 
 mod bed;
+mod client;
 mod config;
 mod emulator;
 mod emulator_upload;
