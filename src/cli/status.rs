@@ -210,10 +210,10 @@ fn file(config: &Config, reader: Option<&Reader>, path: &Path) -> Result<Answer,
             {
                 None => None,
                 Some(status) => {
-                    if let Some((all, waiting)) =
+                    if let Some((all, waiting, unknown)) =
                         reader.below(status.id, &rel).map_err(unexpected)?
                     {
-                        return Ok(folder(mirror, &rel, all, waiting));
+                        return Ok(folder(mirror, &rel, all, waiting, unknown));
                     }
                     Some(reader.file(status.id, &rel).map_err(unexpected)?)
                 }
@@ -236,6 +236,7 @@ fn file(config: &Config, reader: Option<&Reader>, path: &Path) -> Result<Answer,
         }
         (EntryState::Unknown, Ok(Kind::File(_))) => ("pending", ", it was not seen yet"),
         (EntryState::Unknown, Err(Absent::Gone)) => ("unknown", ", there is no such file"),
+        (EntryState::Unknown, Err(_)) => ("unknown", ", it cannot be looked at"),
         (state, _) => (state.as_str(), ""),
     };
     let confirmed = row.as_ref().and_then(|row| row.confirmed);
@@ -284,12 +285,21 @@ fn file(config: &Config, reader: Option<&Reader>, path: &Path) -> Result<Answer,
     })
 }
 
-fn folder(mirror: &Mirror, rel: &RelPath, all: u64, waiting: u64) -> Answer {
-    let state = if waiting == 0 { "synced" } else { "pending" };
-    let detail = match waiting {
+fn folder(mirror: &Mirror, rel: &RelPath, all: u64, waiting: u64, unknown: u64) -> Answer {
+    let state = match (waiting, unknown) {
+        (0, 0) => "synced",
+        (_, 0) => "pending",
+        _ => "blocked",
+    };
+    let mut detail = match waiting {
         0 => format!(", a folder with {all} files, as of the last scan"),
         n => format!(", a folder with {all} files, of which {n} are not mirrored"),
     };
+    if unknown > 0 {
+        detail.push_str(&format!(
+            "; {unknown} folders in it could not be read or made: see `status`"
+        ));
+    }
     Answer {
         mirror: Some(mirror.name.clone()),
         path: rel.to_string(),
@@ -298,7 +308,8 @@ fn folder(mirror: &Mirror, rel: &RelPath, all: u64, waiting: u64) -> Answer {
         value: json!({
             "mirror": mirror.name, "path": text(rel), "state": state, "size": null, "full_hash": null,
             "crc64": null, "confirmed_at": null, "trouble": null, "files": all, "waiting": waiting,
+            "unreadable_folders": unknown,
         }),
-        safe: waiting == 0,
+        safe: state == "synced",
     }
 }

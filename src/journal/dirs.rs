@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::rows::{DirId, DirRow, MirrorId, NEVER_MS};
 use super::{JournalError, Turn};
+use crate::failure::Class;
 use crate::relpath::RelPath;
 
 const COLUMNS: &str = "id, mirror_id, parent_id, path, created_at_ms, next_at_ms, gone_at_ms";
@@ -114,8 +115,11 @@ impl Turn<'_> {
                     )?
                     .execute(params![current.0, at_ms])?;
                 self.tx
-                    .prepare_cached("DELETE FROM trouble WHERE dir_id = ?1 AND name = x''")?
-                    .execute([current.0])?;
+                    .prepare_cached(
+                        "DELETE FROM trouble WHERE dir_id = ?1 AND name = x'' AND class <> ?2",
+                    )?
+                    // That it cannot be read here is another matter.
+                    .execute(params![current.0, Class::Local.as_str()])?;
                 news.push(current);
             }
             step = row.parent;

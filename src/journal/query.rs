@@ -266,14 +266,14 @@ impl Reader {
             .query_row([id, NEVER_MS], |row| Ok((row.get(0)?, row.get(1)?)))?;
         counts.pending_directories = waiting.cast_unsigned();
         counts.blocked += blocked.cast_unsigned();
-        // A directory that exists on the remote and cannot be read here is trouble without a retry time.
+        // A directory that cannot be read here is trouble, whether or not it exists on the remote.
         let unreadable: i64 = self
             .connection
             .prepare_cached(
                 "SELECT count(*) FROM trouble t JOIN dir d ON d.id = t.dir_id
-                  WHERE d.mirror_id = ?1 AND t.name = x'' AND t.blocked = 1 AND d.next_at_ms IS NULL",
+                  WHERE d.mirror_id = ?1 AND t.name = x'' AND t.blocked = 1 AND d.next_at_ms IS NOT ?2",
             )?
-            .query_row([id], |row| row.get(0))?;
+            .query_row([id, NEVER_MS], |row| row.get(0))?;
         counts.blocked += unreadable.cast_unsigned();
         let skipped: i64 = self
             .connection
@@ -404,7 +404,8 @@ impl Reader {
             .optional()?)
     }
 
-    /// Files in a directory and below it: all of them, and those that are not mirrored. `None`: the
+    /// Files in a directory and below it: all of them, those that are not mirrored, and the directories
+    /// that could not be read or made. `None`: the
     /// journal does not know the directory.
     ///
     /// # Errors
@@ -413,7 +414,7 @@ impl Reader {
         &self,
         mirror: MirrorId,
         path: &RelPath,
-    ) -> Result<Option<(u64, u64)>, JournalError> {
+    ) -> Result<Option<(u64, u64, u64)>, JournalError> {
         let known: Option<bool> = self
             .connection
             .prepare_cached(
@@ -425,20 +426,26 @@ impl Reader {
             return Ok(None);
         }
         let (from, upto) = super::dirs::subtree(path);
-        Ok(Some(
-            self.connection
-                .prepare_cached(
-                    "SELECT count(*), count(f.next_at_ms) FROM dir d JOIN file f ON f.dir_id = d.id
+        // What lies in a directory that cannot be read is not known, let alone mirrored.
+        let unreadable: i64 = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM dir d JOIN trouble t ON t.dir_id = d.id AND t.name = x''
+                  WHERE d.mirror_id = ?1 AND d.gone_at_ms IS NULL
+                    AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4)))",
+            )?
+            .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| row.get(0))?;
+        let (files, waiting) = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*), count(f.next_at_ms) FROM dir d JOIN file f ON f.dir_id = d.id
                       WHERE d.mirror_id = ?1 AND f.gone_at_ms IS NULL
                         AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4)))",
-                )?
-                .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
-                    Ok((
-                        row.get::<_, i64>(0)?.cast_unsigned(),
-                        row.get::<_, i64>(1)?.cast_unsigned(),
-                    ))
-                })?,
-        ))
+            )?
+            .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
+                Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+            })?;
+        Ok(Some((files, waiting, unreadable.cast_unsigned())))
     }
 
     /// Everything that is left out of a mirror, in order.

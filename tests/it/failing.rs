@@ -230,6 +230,31 @@ fn a_root_that_is_not_there_is_held_and_nothing_is_forgotten() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_read_is_never_called_safe() {
+    let bed = Bed::new();
+    bed.write("good/a", "a");
+    // Rules that cannot be read make a folder unknown: guessing would send what somebody keeps back.
+    let rules = bed.write("bad/.smh-mirrorignore", vec![b'#'; (1 << 20) + 1]);
+    bed.write("bad/b", "b");
+    for _ in 0..2 {
+        let (out, _) = bed.ends(&["sync"], 3);
+        assert!(out.contains("behind"), "{out}");
+        assert_eq!(bed.mirror()["files"]["blocked"], 1);
+    }
+    let ask = |name: &str, code: i32| {
+        let path = bed.root().join(name);
+        bed.ends(&["status", "--exit-code", path.to_str().unwrap()], code).0
+    };
+    assert!(ask("bad", 4).contains("blocked"));
+    assert!(ask("", 4).contains("blocked"));
+    assert!(ask("good", 0).contains("synced"));
+    std::fs::write(&rules, "").unwrap();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+    assert!(ask("bad", 0).contains("synced"));
+}
+
+#[test]
 fn a_damaged_journal_is_set_aside_and_filled_again() {
     let bed = Bed::new();
     bed.write("a", "a");
