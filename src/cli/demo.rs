@@ -11,7 +11,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Environment};
 use crate::emulator::{Options, start};
 use crate::mirror::{Event, Finished, Observer, run as run_loop};
-use crate::service::{Assembled, Mode, assemble, init_logging, prepare, stop_on_signals};
+use crate::service::{
+    Assembled, Mode, assemble, init_logging, open_journal, prepare, stop_on_signals,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -115,7 +117,8 @@ async fn in_runtime(
     output::line(&format!("mirroring {} into an emulated library", folder.display()));
     output::line(&format!("compare: diff -r {} {}", folder.display(), objects.display()));
     let mode = if args.once { Mode::Once } else { Mode::Daemon };
-    let Assembled { engine, shell, facts } = assemble(&config, prepared.journal, mode, clock)?;
+    let Assembled { engine, shell, facts } =
+        assemble(&config, open_journal(&config, &prepared, clock)?, mode, clock)?;
     let mut demo = Demo {
         progress: Progress::new(global.json, true),
         waiting: 0,

@@ -22,6 +22,7 @@ pub(super) struct Done {
     pub(super) uploaded: u64,
     pub(super) instant: u64,
     pub(super) recovered: u64,
+    pub(super) adopted: u64,
     pub(super) unchanged: u64,
     pub(super) bytes: u64,
 }
@@ -83,6 +84,10 @@ impl Observer for Progress {
                         self.done.recovered += 1;
                         "recovered"
                     }
+                    Sent::Adopted => {
+                        self.done.adopted += 1;
+                        "already there"
+                    }
                     Sent::Unchanged => {
                         self.done.unchanged += 1;
                         "unchanged"
@@ -105,7 +110,11 @@ impl Observer for Progress {
                 None => self.say(&format!("waiting: {message}")),
             },
             Event::Resumed { .. } => self.say("going on"),
-            Event::Scanned { .. } => {}
+            Event::Rebuilt { mirror } => {
+                self.say(&format!("{mirror}: the journal is complete again"))
+            }
+            // The status says it.
+            Event::ClockSkew(_) | Event::Scanned { .. } => {}
         }
     }
 

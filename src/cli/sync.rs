@@ -9,7 +9,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{Journal, Reader};
 use crate::mirror::{Event, Finished, Observer, run as run_loop};
-use crate::service::{Assembled, Mode, assemble, init_logging, prepare, scratch, stop_on_signals};
+use crate::service::{
+    Assembled, Mode, assemble, init_logging, open_journal, prepare, scratch, stop_on_signals,
+};
 
 /// Pending files that a dry run lists.
 const LISTED: usize = 100_000;
@@ -42,7 +44,7 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
     let ended = runtime.block_on(async {
         let stop = stop_on_signals().map_err(anyhow::Error::from)?;
         let Assembled { engine, shell, facts } =
-            assemble(config, prepared.journal, Mode::Once, clock)?;
+            assemble(config, open_journal(config, &prepared, clock)?, Mode::Once, clock)?;
         run_loop(engine, shell, facts, clock, stop, &mut progress)
             .await
             .map_err(|error| Failure::from(anyhow::Error::from(error)))
@@ -88,6 +90,7 @@ fn summary(global: &Global, args: &Args, view: &View, progress: &Progress) -> Re
     for (count, word) in [
         (done.instant, "instant"),
         (done.recovered, "recovered"),
+        (done.adopted, "already there"),
         (done.unchanged, "touched, content unchanged"),
     ] {
         if count > 0 {

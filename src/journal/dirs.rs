@@ -7,7 +7,8 @@ use super::{JournalError, Turn};
 use crate::failure::Class;
 use crate::relpath::RelPath;
 
-const COLUMNS: &str = "id, mirror_id, parent_id, path, created_at_ms, next_at_ms, gone_at_ms";
+const COLUMNS: &str =
+    "id, mirror_id, parent_id, path, created_at_ms, next_at_ms, gone_at_ms, listed_at_ms";
 
 impl Turn<'_> {
     /// A directory by its number.
@@ -53,6 +54,23 @@ impl Turn<'_> {
             )?
             .execute(params![mirror.0, parent.map(|id| id.0), path.as_bytes(), next_at_ms])?;
         Ok(DirId(self.tx.last_insert_rowid()))
+    }
+
+    /// The topmost directory on the way to `id` that the remote was not asked about, `id` itself included.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn first_unlisted(&self, id: DirId) -> Result<Option<DirRow>, JournalError> {
+        let mut first = None;
+        let mut step = Some(id);
+        while let Some(current) = step {
+            let Some(row) = self.dir(current)? else { break };
+            step = row.parent;
+            if row.listed_at_ms.is_none() {
+                first = Some(row);
+            }
+        }
+        Ok(first)
     }
 
     /// Directories directly in `parent` whose paths lie after `after` and up to `upto`, in order.
@@ -251,5 +269,6 @@ fn dir_row(row: &Row<'_>) -> rusqlite::Result<DirRow> {
         created_at_ms: row.get(4)?,
         next_at_ms: row.get(5)?,
         gone_at_ms: row.get(6)?,
+        listed_at_ms: row.get(7)?,
     })
 }

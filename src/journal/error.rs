@@ -41,9 +41,31 @@ pub enum JournalError {
     Sqlite(rusqlite::Error),
 }
 
+impl JournalError {
+    /// Whether it goes away when the disk has room again or another process lets go: nothing is lost meanwhile.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(self, JournalError::Busy | JournalError::Disk(_))
+            || matches!(self, JournalError::State { source, .. } if matches!(
+                source.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            ))
+    }
+}
+
 impl From<rusqlite::Error> for JournalError {
     fn from(error: rusqlite::Error) -> JournalError {
         use rusqlite::ErrorCode as Code;
+        // The schema does not let such values in: bits were flipped.
+        if matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..)
+        ) {
+            return JournalError::Damaged(error.to_string());
+        }
         match error.sqlite_error_code() {
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
                 JournalError::Damaged(error.to_string())

@@ -10,6 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 const LOCK_FILE: &str = "lock";
+/// Locked while the journal cannot be written. A lock needs no room on a full disk.
+const STUCK_FILE: &str = "stuck";
 /// A reader of `status` holds the lock for an instant to see whether it is free: try this often.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(25);
@@ -52,6 +54,7 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct StateLock {
     _file: File,
+    stuck: File,
 }
 
 impl StateLock {
@@ -87,8 +90,40 @@ impl StateLock {
         let note = serde_json::to_vec(holder).map_err(|error| io(error.into()))?;
         file.set_len(0).map_err(io)?;
         file.rewind().map_err(io)?;
-        file.write_all(&note).map_err(io)?;
-        Ok(StateLock { _file: file })
+        // The note is for people: a full disk takes it away, and nothing else.
+        if let Err(error) = file.write_all(&note) {
+            tracing::warn!(path = %path.display(), %error, "cannot note who holds the state");
+        }
+        let path = state_dir.join(STUCK_FILE);
+        let stuck = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| LockError::Io { path, source })?;
+        Ok(StateLock { _file: file, stuck })
+    }
+
+    /// Tells readers whether the journal can be written: while it cannot, what it says is old.
+    ///
+    /// # Errors
+    /// The system refuses the lock.
+    pub fn set_stuck(&self, stuck: bool) -> std::io::Result<()> {
+        let operation =
+            if stuck { FlockOperation::NonBlockingLockExclusive } else { FlockOperation::Unlock };
+        flock(&self.stuck, operation).map_err(Into::into)
+    }
+
+    /// Whether the holder of the state folder cannot write its journal now.
+    #[must_use]
+    pub fn is_stuck(state_dir: &Path) -> bool {
+        // That nobody is stuck is the rule; a file that cannot be opened says nothing else.
+        File::open(state_dir.join(STUCK_FILE)).is_ok_and(|file| {
+            flock(&file, FlockOperation::NonBlockingLockShared)
+                == Err(rustix::io::Errno::WOULDBLOCK)
+        })
     }
 
     /// Who holds the state folder now; `None`: nobody does.

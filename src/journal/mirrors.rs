@@ -6,7 +6,7 @@ use super::rows::{MirrorId, MirrorRow, RootIdentity};
 use super::{Journal, JournalError, Turn};
 use crate::relpath::RelPath;
 
-const COLUMNS: &str = "id, name, root_inode, root_fsid, scanned_at_ms, dirty";
+const COLUMNS: &str = "id, name, root_inode, root_fsid, scanned_at_ms, dirty, adopting";
 
 impl Journal {
     /// Whether the root of the mirror `name` was ever seen.
@@ -49,13 +49,13 @@ impl Turn<'_> {
                 self.forget_entries(MirrorId(id))?;
                 self.tx.execute(
                     "UPDATE mirror SET local = ?2, target = ?3, root_inode = NULL, root_fsid = NULL,
-                     scanned_at_ms = NULL, dirty = 1 WHERE id = ?1",
+                     scanned_at_ms = NULL, dirty = 1, adopting = 1 WHERE id = ?1",
                     params![id, local, target],
                 )?;
             }
             None => {
                 self.tx.execute(
-                    "INSERT INTO mirror (name, local, target) VALUES (?1, ?2, ?3)",
+                    "INSERT INTO mirror (name, local, target, adopting) VALUES (?1, ?2, ?3, 1)",
                     params![name, local, target],
                 )?;
             }
@@ -94,7 +94,7 @@ impl Turn<'_> {
     }
 
     fn forget_entries(&self, mirror: MirrorId) -> Result<(), JournalError> {
-        for table in ["file", "upload", "trouble", "skipped"] {
+        for table in ["file", "upload", "trouble", "skipped", "remote"] {
             self.tx.execute(
                 &format!(
                     "DELETE FROM {table} WHERE dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)"
@@ -208,5 +208,6 @@ fn mirror_row(row: &Row<'_>) -> rusqlite::Result<MirrorRow> {
         }),
         scanned_at_ms: row.get(4)?,
         dirty: row.get(5)?,
+        adopting: row.get(6)?,
     })
 }

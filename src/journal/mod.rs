@@ -11,6 +11,8 @@ mod mirrors;
 mod notes;
 mod open;
 mod query;
+mod remote;
+mod retry;
 mod rows;
 mod uploads;
 mod write;
@@ -24,6 +26,7 @@ pub use query::{
 };
 pub use rows::{
     ConditionKind, ConditionRow, ConfirmedRow, DirId, DirRow, DueFile, EntryId, FileRow, MirrorId,
-    MirrorRow, NEVER_MS, RootIdentity, SkipReason, SkippedRow, TroubleRow, UploadRow, UploadStage,
+    MirrorRow, NEVER_MS, RemoteRow, RootIdentity, SkipReason, SkippedRow, TroubleRow, UploadRow,
+    UploadStage,
 };
 pub use write::{Activity, Turn};

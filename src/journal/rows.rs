@@ -40,6 +40,8 @@ pub struct MirrorRow {
     pub scanned_at_ms: Option<i64>,
     /// Something was missed and a scan must heal it.
     pub dirty: bool,
+    /// The mirror is new to the journal: what the remote holds is compared before anything is sent.
+    pub adopting: bool,
 }
 
 /// Tells one root from another that was mounted or moved into its place.
@@ -68,6 +70,17 @@ pub struct DirRow {
     pub next_at_ms: Option<i64>,
     /// Since when it is absent on disk.
     pub gone_at_ms: Option<i64>,
+    /// When the remote was asked what it holds there; `None`: it was not.
+    pub listed_at_ms: Option<i64>,
+}
+
+/// What a listing of the remote showed of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteRow {
+    /// Bytes of a file, if the service says.
+    pub size: Option<u64>,
+    /// CRC-64 of a file, if the service says.
+    pub crc64: Option<u64>,
 }
 
 /// What the service acknowledged of a file.
@@ -256,15 +269,21 @@ pub enum ConditionKind {
     Throttled,
     /// The root of a mirror is missing, unreadable, or another one.
     Root,
+    /// The journal was lost: what the remote holds is compared with the folder. Stops nothing.
+    Rebuilding,
+    /// The clocks of this machine and of the service differ by more than a minute. Stops nothing.
+    Clock,
 }
 
 impl ConditionKind {
-    const ALL: [ConditionKind; 5] = [
+    const ALL: [ConditionKind; 7] = [
         ConditionKind::Offline,
         ConditionKind::Auth,
         ConditionKind::Quota,
         ConditionKind::Throttled,
         ConditionKind::Root,
+        ConditionKind::Rebuilding,
+        ConditionKind::Clock,
     ];
 
     /// The word in the journal and in JSON.
@@ -276,6 +295,8 @@ impl ConditionKind {
             ConditionKind::Quota => "quota",
             ConditionKind::Throttled => "throttled",
             ConditionKind::Root => "root",
+            ConditionKind::Rebuilding => "rebuilding",
+            ConditionKind::Clock => "clock",
         }
     }
 }

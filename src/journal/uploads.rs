@@ -38,6 +38,21 @@ impl Turn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Started uploads of files that are no longer there, or no longer mirrored.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn orphaned_uploads(&self) -> Result<Vec<UploadRow>, JournalError> {
+        let mut statement = self.tx.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM upload u
+              WHERE NOT EXISTS (SELECT 1 FROM file f
+                                 WHERE f.dir_id = u.dir_id AND f.name = u.name AND f.gone_at_ms IS NULL)
+              ORDER BY dir_id, name"
+        ))?;
+        let rows = statement.query_map([], upload_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Writes down a started upload, before its first byte leaves.
     ///
     /// # Errors

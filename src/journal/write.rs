@@ -27,6 +27,8 @@ pub enum Activity {
     Unchanged,
     /// An upload of an earlier run was found complete, or was completed.
     Recovered,
+    /// The library held it already, under its path, with the same size and crc64.
+    Adopted,
     /// It vanished from the disk; the copy is kept.
     Gone,
     /// It cannot be mirrored until something changes.
@@ -44,6 +46,7 @@ impl Activity {
             Activity::Instant => "instant",
             Activity::Unchanged => "unchanged",
             Activity::Recovered => "recovered",
+            Activity::Adopted => "adopted",
             Activity::Gone => "gone",
             Activity::Blocked => "blocked",
             Activity::DirectoryCreated => "directory-created",

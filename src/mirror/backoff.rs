@@ -8,11 +8,16 @@ use crate::failure::Class;
 /// Tries of a defect before it is given up: then one of the two sides is wrong.
 pub(super) const DEFECT_TRIES: u32 = 4;
 
+/// The longest wait of any class, in milliseconds.
+pub(super) const LONGEST_MS: i64 = 3_600_000;
+
 /// First wait and longest wait of a class, in milliseconds.
 fn range(class: Class) -> (i64, i64) {
     match class {
-        Class::Quota => (60_000, 3_600_000),
+        Class::Quota => (60_000, LONGEST_MS),
         Class::Throttled => (1_000, 60_000),
+        // Rights change by hand: there is no hurry.
+        Class::Auth => (30_000, LONGEST_MS),
         _ => (1_000, 600_000),
     }
 }

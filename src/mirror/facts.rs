@@ -79,10 +79,60 @@ pub enum Fact {
         /// How it went.
         result: Result<(), Failure>,
     },
+    /// The remote was asked what it holds in a directory.
+    RemoteListed {
+        /// Which job.
+        job: DirJobId,
+        /// How it went.
+        result: Result<RemoteListing, Failure>,
+    },
     /// The probe came back.
     Probe(Result<(), Failure>),
+    /// How far the clock of the service is ahead of ours, in milliseconds, when that is worth saying.
+    ClockSkew(i64),
+    /// A person wants something to be tried again.
+    Retry(Retry),
     /// Take no new work.
     Stop,
+}
+
+/// What the remote holds in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteListing {
+    /// A page of it.
+    Page {
+        /// Its entries.
+        entries: Vec<RemoteEntry>,
+        /// Whether it is the last one.
+        last: bool,
+    },
+    /// There is no such directory.
+    Nothing,
+}
+
+/// An entry of a remote directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteEntry {
+    /// Its name.
+    pub name: String,
+    /// Bytes of a file, if the service says; `None` for a directory.
+    pub size: Option<u64>,
+    /// CRC-64 of a file, if the service says; `None` for a directory.
+    pub crc64: Option<u64>,
+}
+
+/// What is to be tried again: everything that failed at a path and below it, or in all mirrors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retry {
+    /// Everything.
+    All,
+    /// What lies there.
+    Below {
+        /// Name of the mirror.
+        mirror: String,
+        /// The path; the root for the whole mirror.
+        path: RelPath,
+    },
 }
 
 /// Something to do.
@@ -128,6 +178,13 @@ pub enum Effect {
         /// Where.
         target: Vec<String>,
     },
+    /// Ask what the remote holds in a directory.
+    ListRemote {
+        /// Which job.
+        job: DirJobId,
+        /// Where.
+        target: Vec<String>,
+    },
     /// Ask whether the service lets us in.
     Probe,
 }
@@ -141,6 +198,8 @@ pub enum Sent {
     Instant,
     /// An upload of an earlier run was completed.
     Recovered,
+    /// The library held it already, under its path.
+    Adopted,
     /// Nothing was sent: the content is the known one.
     Unchanged,
 }
@@ -182,6 +241,13 @@ pub enum Event {
         /// Name of the mirror.
         mirror: String,
     },
+    /// A journal that was lost is complete again.
+    Rebuilt {
+        /// Name of the mirror.
+        mirror: String,
+    },
+    /// The clocks of this machine and of the service differ by this much, in milliseconds; small: not any more.
+    ClockSkew(i64),
     /// Something stops a mirror, or all of them.
     Stopped {
         /// Name of the mirror; `None`: all.
@@ -256,4 +322,6 @@ pub struct Settings {
     pub once: bool,
     /// Decide, but send nothing.
     pub dry_run: bool,
+    /// What happened to the journal, if it was lost: said until it is complete again.
+    pub lost_journal: Option<String>,
 }

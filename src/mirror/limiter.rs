@@ -1,9 +1,17 @@
 //! How many uploads at the same time (pure): one more while it goes well, half as many when the service asks.
 
+use std::time::Duration;
+
+use super::backoff;
+use crate::failure::Class;
+
 /// Where a run begins: enough to hide the round trips, not enough to hurt.
 const BEGIN: f64 = 16.0;
 /// The limit is halved at most once in so many milliseconds: answers to one burst are one word.
 const CALM_MS: i64 = 1_000;
+
+/// Throttled so often in a row, with nothing in between, a pass gives up.
+pub(super) const GIVE_UP_AFTER: u32 = 8;
 
 /// Additive increase, multiplicative decrease.
 #[derive(Debug, Clone)]
@@ -12,13 +20,21 @@ pub(super) struct Limiter {
     upper: f64,
     halved_at_ms: Option<i64>,
     paused_until_ms: i64,
+    /// Bursts of throttling since the last success.
+    in_a_row: u32,
 }
 
 impl Limiter {
     #[expect(clippy::cast_precision_loss, reason = "a few hundred at most")]
     pub(super) fn new(upper: usize) -> Limiter {
         let upper = upper.max(1) as f64;
-        Limiter { limit: BEGIN.min(upper), upper, halved_at_ms: None, paused_until_ms: 0 }
+        Limiter {
+            limit: BEGIN.min(upper),
+            upper,
+            halved_at_ms: None,
+            paused_until_ms: 0,
+            in_a_row: 0,
+        }
     }
 
     /// Slots in all at `now_ms` (monotonic).
@@ -37,6 +53,7 @@ impl Limiter {
     }
 
     pub(super) fn success(&mut self) {
+        self.in_a_row = 0;
         self.limit = (self.limit + 1.0 / self.limit).min(self.upper);
     }
 
@@ -45,12 +62,22 @@ impl Limiter {
         self.halved_at_ms.is_some() && self.limit < self.upper
     }
 
-    pub(super) fn throttled(&mut self, now_ms: i64, wait_ms: i64) {
-        self.paused_until_ms = self.paused_until_ms.max(now_ms.saturating_add(wait_ms));
-        if self.halved_at_ms.is_none_or(|at| now_ms - at >= CALM_MS) {
+    /// Bursts of throttling since the last success.
+    pub(super) fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+
+    /// The service asks for less. Everything pauses, the longer the more often in a row, and at least as long
+    /// as it asks for.
+    pub(super) fn throttled(&mut self, now_ms: i64, retry_after: Option<Duration>, dice: f64) {
+        let first = self.halved_at_ms.is_none_or(|at| now_ms - at >= CALM_MS);
+        if first && now_ms >= self.paused_until_ms {
+            self.in_a_row = self.in_a_row.saturating_add(1);
             self.limit = (self.limit / 2.0).max(1.0);
             self.halved_at_ms = Some(now_ms);
         }
+        let wait_ms = backoff::delay_ms(Class::Throttled, self.in_a_row.max(1), retry_after, dice);
+        self.paused_until_ms = self.paused_until_ms.max(now_ms.saturating_add(wait_ms));
     }
 }
 
@@ -63,12 +90,29 @@ mod tests {
         let mut limiter = Limiter::new(32);
         assert_eq!(limiter.slots(0), 16);
         for _ in 0..5 {
-            limiter.throttled(10, 100);
+            limiter.throttled(10, Some(Duration::from_secs(1)), 0.0);
         }
-        assert_eq!((limiter.slots(50), limiter.slots(110)), (0, 8));
+        assert_eq!((limiter.slots(50), limiter.slots(1_010)), (0, 8));
         for _ in 0..2000 {
             limiter.success();
         }
-        assert_eq!(limiter.slots(110), 32);
+        assert_eq!(limiter.slots(1_010), 32);
+    }
+
+    #[test]
+    fn pauses_grow_while_nothing_succeeds() {
+        let mut limiter = Limiter::new(32);
+        let mut now_ms = 0;
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            limiter.throttled(now_ms, None, 1.0);
+            let resumes = limiter.resumes_at_ms(now_ms).unwrap_or(now_ms);
+            pauses.push(resumes - now_ms);
+            now_ms = resumes;
+        }
+        assert_eq!(pauses[..3], [2_000, 4_000, 8_000]);
+        assert_eq!((pauses[9], limiter.in_a_row()), (60_000, 10));
+        limiter.success();
+        assert_eq!(limiter.in_a_row(), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! The heart: what to do about a difference between disk and library, and doing it.
 //!
-//! Pure: `plan`, `transfer`, `step`, `backoff`, `limiter`, `gate`. Deterministic: `engine`. Shell: `shell`, `run`.
+//! Pure: `plan`, `transfer`, `step`, `backoff`, `limiter`, `gate`, `quota`. Deterministic: `engine`. Shell: `shell`, `run`.
 
 mod backoff;
 mod engine;
@@ -8,12 +8,13 @@ mod facts;
 mod gate;
 mod limiter;
 mod plan;
+mod quota;
 mod run;
 mod shell;
 mod step;
 mod transfer;
 
 pub use engine::Engine;
-pub use facts::{Event, Fact, Finished, MirrorSettings, Sent, Settings};
+pub use facts::{Event, Fact, Finished, MirrorSettings, Retry, Sent, Settings};
 pub use run::{Observer, RunError, run};
 pub use shell::Shell;

@@ -13,6 +13,8 @@ use crate::journal::{Journal, JournalError};
 
 /// Facts of one turn. Whatever waits is decided together and committed once.
 const FACTS: usize = 1024;
+/// Without a watcher, requests of commands are looked for this often.
+const REQUESTS_EVERY: Duration = Duration::from_secs(5);
 /// Time that uploads get to end by themselves after a stop.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -44,8 +46,22 @@ pub trait Observer {
 /// # Errors
 /// The journal failed.
 pub async fn run(
-    mut engine: Engine,
+    engine: Engine,
     shell: Shell,
+    facts: mpsc::Receiver<Fact>,
+    clock: Clock,
+    stop: CancellationToken,
+    observer: &mut (impl Observer + ?Sized),
+) -> Result<(Finished, Journal), RunError> {
+    let ended = turns(engine, &shell, facts, clock, stop, observer).await;
+    // Whoever goes on with the journal must be alone with it: nothing of this run may still talk to the service.
+    shell.abandon().await;
+    ended
+}
+
+async fn turns(
+    mut engine: Engine,
+    shell: &Shell,
     mut facts: mpsc::Receiver<Fact>,
     clock: Clock,
     stop: CancellationToken,
@@ -53,7 +69,9 @@ pub async fn run(
 ) -> Result<(Finished, Journal), RunError> {
     let watcher = shell.watcher();
     let hints = watcher.as_ref().map(|watcher| watcher.hints());
-    let mut waiting: Vec<Fact> = Vec::new();
+    // Watched first, then looked at: what is left in between is seen by one or the other.
+    let look_for_requests = shell.takes_requests() && !shell.watch_requests();
+    let mut waiting: Vec<Fact> = requests(shell);
     let mut stopped_at_ms = None;
     loop {
         let turned = {
@@ -83,7 +101,8 @@ pub async fn run(
         }
         let wake = turned.wake_at_ms.map(|at| at.saturating_sub(now_ms).max(0));
         let beat = if stopped_at_ms.is_some() { Some(500) } else { observer.beat().map(to_ms) };
-        let sleep_ms = [wake, beat].into_iter().flatten().min();
+        let look = look_for_requests.then_some(to_ms(REQUESTS_EVERY));
+        let sleep_ms = [wake, beat, look].into_iter().flatten().min();
         tokio::select! {
             biased;
             () = stop.cancelled(), if stopped_at_ms.is_none() => {
@@ -100,15 +119,21 @@ pub async fn run(
                 if overflow {
                     waiting.push(Fact::Overflow);
                 }
-                for path in paths {
-                    if let Some((mirror, path)) = shell.locate(&path) {
+                for path in &paths {
+                    if let Some((mirror, path)) = shell.locate(path) {
                         waiting.push(Fact::Hints { mirror, paths: vec![path] });
                     }
+                }
+                if overflow || paths.iter().any(|path| shell.is_request(path)) {
+                    waiting.extend(requests(shell));
                 }
             }
             () = tokio::time::sleep(Duration::from_millis(
                 u64::try_from(sleep_ms.unwrap_or(0)).unwrap_or(0)
             )), if sleep_ms.is_some() => {}
+        }
+        if look_for_requests {
+            waiting.extend(requests(shell));
         }
         while waiting.len() < FACTS
             && let Ok(fact) = facts.try_recv()
@@ -116,4 +141,9 @@ pub async fn run(
             waiting.push(fact);
         }
     }
+}
+
+/// What commands ask of the daemon.
+fn requests(shell: &Shell) -> Vec<Fact> {
+    shell.take_requests().into_iter().map(Fact::Retry).collect()
 }

@@ -34,15 +34,24 @@ pub enum Step {
     },
     /// Look at the remote file.
     Look,
+    /// Ask what became of an upload.
+    Query {
+        /// Names the upload.
+        confirm_key: String,
+    },
     /// Give an upload up.
     Cancel {
         /// Names the upload.
         confirm_key: String,
     },
-    /// Remove a copy that was made under a wrong name.
+    /// Remove a copy that was made under a wrong name, if it is what was sent.
     DeleteCopy {
         /// Where it is.
         path: Vec<String>,
+        /// Bytes that were sent.
+        size: u64,
+        /// CRC-64 of what was sent.
+        crc64: u64,
     },
 }
 
@@ -74,8 +83,20 @@ pub enum Outcome {
         /// What COS says of it.
         crc64: Option<u64>,
     },
+    /// All of one state of the file left, and no answer came, or one that does not tell what became of it.
+    PostUnanswered {
+        /// What was sent.
+        digest: Digest,
+        /// What came instead of an answer.
+        failure: Failure,
+    },
     /// The file is visible.
     Confirmed(Reply),
+    /// Whether the upload was confirmed before.
+    Queried {
+        /// It was.
+        confirmed: bool,
+    },
     /// What is on the remote; `None`: nothing.
     Looked(Option<Remote>),
     /// It is done (cancel, delete).
@@ -136,5 +157,27 @@ impl Failure {
 
     pub(super) fn is(&self, codes: &[&str]) -> bool {
         self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+}
+
+impl Outcome {
+    /// The word for a message.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Outcome::Digested(_) => "digested",
+            Outcome::Started { .. } => "started",
+            Outcome::NeedFullHash => "need-full-hash",
+            Outcome::Instant { .. } => "instant",
+            Outcome::Posted { .. } => "posted",
+            Outcome::PostUnanswered { .. } => "post-unanswered",
+            Outcome::Confirmed(_) => "confirmed",
+            Outcome::Queried { .. } => "queried",
+            Outcome::Looked(_) => "looked",
+            Outcome::Done => "done",
+            Outcome::Changed => "changed",
+            Outcome::Vanished => "vanished",
+            Outcome::RootGone => "root-gone",
+            Outcome::Failed(_) => "failed",
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::config::{Config, Problem, ProblemKind, WatchMode, several};
-use crate::journal::{Holder, Journal, JournalError, LockError, StateLock};
+use crate::journal::{Holder, Journal, JournalError, LockError, SetAside, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant};
 use crate::tree::{Root, Watcher};
@@ -44,13 +44,23 @@ pub enum Mode {
     DryRun,
 }
 
-/// The state, taken and open.
+/// The state folder, taken.
 #[derive(Debug)]
 pub struct Prepared {
     /// Held until the end of the process.
     pub lock: StateLock,
+    /// Roots that are not there. That is an error only while they were never seen: later it may be a
+    /// filesystem that is not mounted yet.
+    missing: Vec<Problem>,
+}
+
+/// The journal, open.
+#[derive(Debug)]
+pub struct Opened {
     /// The one writer.
     pub journal: Journal,
+    /// What happened to the one before, if it was damaged.
+    pub lost: Option<String>,
 }
 
 /// An engine with its shell.
@@ -64,11 +74,10 @@ pub struct Assembled {
     pub facts: mpsc::Receiver<Fact>,
 }
 
-/// Looks at the machine, takes the state folder and opens the journal.
+/// Looks at the machine and takes the state folder.
 ///
 /// # Errors
-/// See [`ServiceError`]. A root that is missing is an error only when it was never seen: later it may
-/// be a filesystem that is not mounted yet.
+/// See [`ServiceError`].
 pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> {
     let problems = config.check_roots();
     let (missing, hard): (Vec<_>, Vec<_>) =
@@ -84,45 +93,87 @@ pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> 
         since_ms: now.unix_ms,
     };
     let lock = StateLock::take(&config.state_dir, &holder)?;
-    let stamp = jiff::Timestamp::from_millisecond(now.unix_ms)
-        .map(|at| at.strftime("%Y%m%dT%H%M%SZ").to_string())
-        .unwrap_or_else(|_| now.unix_ms.to_string());
-    let (journal, aside) = Journal::open(&config.state_dir, &stamp)?;
-    if let Some(aside) = aside {
-        tracing::error!(
-            path = %aside.path.display(),
-            reason = aside.reason,
-            "the journal was damaged and is set aside; a new one is filled by a scan"
-        );
-    }
-    let mut unknown = Vec::new();
-    for problem in missing {
-        let name = config
+    Ok(Prepared { lock, missing })
+}
+
+/// Opens the journal. A damaged one is set aside and an empty one takes its place.
+///
+/// # Errors
+/// See [`ServiceError`]; also that a root is missing which was never seen.
+pub fn open_journal(
+    config: &Config,
+    prepared: &Prepared,
+    clock: Clock,
+) -> Result<Opened, ServiceError> {
+    let (journal, aside) = Journal::open(&config.state_dir, &stamp(clock))?;
+    let lost = aside.map(said);
+    for problem in &prepared.missing {
+        let mirror = config
             .mirrors
             .iter()
             .find(|mirror| problem.key == format!("mirror.{}.local", mirror.name));
-        match name {
-            Some(mirror) if journal.knows_root(&mirror.name)? => {}
-            _ => unknown.push(problem),
+        let known = match mirror {
+            Some(mirror) => journal.knows_root(&mirror.name)?,
+            None => false,
+        };
+        if !known {
+            return Err(ServiceError::Machine(prepared.missing.clone()));
         }
     }
-    if !unknown.is_empty() {
-        return Err(ServiceError::Machine(unknown));
-    }
-    Ok(Prepared { lock, journal })
+    Ok(Opened { journal, lost })
+}
+
+/// Sets a journal aside that showed its damage only while it was used, and opens an empty one.
+///
+/// # Errors
+/// The state folder cannot be written.
+pub fn replace_journal(
+    config: &Config,
+    clock: Clock,
+    reason: String,
+) -> Result<Opened, ServiceError> {
+    let (journal, aside) = Journal::replace(&config.state_dir, &stamp(clock), reason)?;
+    Ok(Opened { journal, lost: Some(said(aside)) })
+}
+
+fn said(aside: SetAside) -> String {
+    tracing::error!(
+        path = %aside.path.display(),
+        reason = aside.reason,
+        "the journal was damaged and is set aside; a new one is filled from a scan and a listing of the library"
+    );
+    format!(
+        "the journal was damaged ({}) and is set aside as {}; a new one is being filled from a scan and a listing of the library",
+        aside.reason,
+        aside.path.display()
+    )
+}
+
+/// The date for the name of a journal that is set aside.
+fn stamp(clock: Clock) -> String {
+    let now = clock.now();
+    jiff::Timestamp::from_millisecond(now.unix_ms)
+        .map(|at| at.strftime("%Y%m%dT%H%M%SZ").to_string())
+        .unwrap_or_else(|_| now.unix_ms.to_string())
+}
+
+/// Where commands leave requests for the daemon.
+#[must_use]
+pub fn requests_dir(config: &Config) -> PathBuf {
+    config.state_dir.join("requests")
 }
 
 /// A journal to try things on; nothing is taken or written.
 ///
 /// # Errors
 /// The roots are not there, or the journal cannot be read.
-pub fn scratch(config: &Config) -> Result<Journal, ServiceError> {
+pub fn scratch(config: &Config) -> Result<Opened, ServiceError> {
     let problems: Vec<Problem> =
         config.check_roots().into_iter().filter(|p| p.key != "state_dir").collect();
     if !problems.is_empty() {
         return Err(ServiceError::Machine(problems));
     }
-    Ok(Journal::scratch_copy(&config.state_dir)?)
+    Ok(Opened { journal: Journal::scratch_copy(&config.state_dir)?, lost: None })
 }
 
 /// Puts engine and shell together.
@@ -131,7 +182,7 @@ pub fn scratch(config: &Config) -> Result<Journal, ServiceError> {
 /// The journal or the client cannot be used.
 pub fn assemble(
     config: &Config,
-    journal: Journal,
+    opened: Opened,
     mode: Mode,
     clock: Clock,
 ) -> Result<Assembled, ServiceError> {
@@ -170,11 +221,26 @@ pub fn assemble(
         concurrency: config.transfer.concurrency,
         once: mode != Mode::Daemon,
         dry_run: mode == Mode::DryRun,
+        lost_journal: opened.lost,
     };
     let (sender, facts) = mpsc::channel(FACTS);
-    let engine = Engine::new(journal, settings, clock.now(), Rng::new())?;
-    let shell = Shell::new(client, watcher, &locals, sender);
+    let engine = Engine::new(opened.journal, settings, clock.now(), Rng::new())?;
+    let requests = match mode {
+        Mode::Daemon => Some(requests_dir(config)).filter(|folder| make_requests_dir(folder)),
+        _ => None,
+    };
+    let shell = Shell::new(client, watcher, &locals, requests, sender);
     Ok(Assembled { engine, shell, facts })
+}
+
+/// Without the folder the daemon works all the same; only `retry` has to wait for a restart.
+fn make_requests_dir(folder: &std::path::Path) -> bool {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    if let Err(error) = &made {
+        tracing::warn!(path = %folder.display(), %error, "cannot make the folder for requests");
+    }
+    made.is_ok()
 }
 
 fn watcher() -> Option<Arc<Watcher>> {

@@ -5,6 +5,7 @@ use crate::failure::Class;
 use crate::journal::{Activity, DirRow, EntryId, JournalError, NEVER_MS, TroubleRow};
 use crate::mirror::backoff;
 use crate::mirror::facts::{DirJobId, Effect, Event};
+use crate::mirror::gate::Blame;
 use crate::mirror::step::Failure;
 
 /// Files held in memory while no slot goes to directories without files.
@@ -27,11 +28,8 @@ impl Core {
             return Ok(true);
         }
         let Some(target) = self.target(mirror, &dir.path) else {
-            self.directory_failed(
-                work,
-                dir,
-                Failure::new(Class::Permanent, "the name is not UTF-8"),
-            )?;
+            let failure = Failure::new(Class::Permanent, "the name is not UTF-8");
+            self.directory_failed(work, dir, failure, Blame::Entry)?;
             return Ok(false);
         };
         let job = self.number();
@@ -103,8 +101,9 @@ impl Core {
                 }
             }
             Err(failure) => {
-                self.service_failed(work, &failure, false)?;
-                self.directory_failed(work, &row, failure)?;
+                let id = EntryId { dir: row.id, name: Vec::new() };
+                let blame = self.service_failed(work, &failure, &id)?;
+                self.directory_failed(work, &row, failure, blame)?;
             }
         }
         Ok(())
@@ -122,6 +121,7 @@ impl Core {
         work: &mut Work<'_>,
         row: &DirRow,
         failure: Failure,
+        blame: Blame,
     ) -> Result<(), JournalError> {
         let now_ms = work.now.unix_ms;
         let id = EntryId { dir: row.id, name: Vec::new() };
@@ -132,7 +132,7 @@ impl Core {
             Class::Defect => attempts >= backoff::DEFECT_TRIES,
             _ => false,
         };
-        let counted = !matches!(failure.class, Class::Offline | Class::Auth | Class::Throttled);
+        let counted = blame == Blame::Entry;
         let next_at_ms = if blocked {
             NEVER_MS
         } else if counted {

@@ -1,9 +1,11 @@
 //! When a pass is over, and when to turn again.
 
 use super::{Core, PASS_PROBES, PASS_TRIES, Work};
+use crate::failure::Class;
 use crate::journal::JournalError;
 use crate::mirror::facts::Finished;
 use crate::mirror::gate::Closed;
+use crate::mirror::limiter;
 
 impl Core {
     /// Why one pass is over, if it is. A daemon is never finished.
@@ -11,12 +13,15 @@ impl Core {
         if !self.settings.once {
             return Ok(None);
         }
-        let busy = !self.transfers.is_empty() || !self.dir_jobs.is_empty();
+        let busy = self.is_busy();
         match self.gate.closed() {
             Some(Closed::Auth) if !busy => {
                 return Ok(Some(Finished::Refused(self.last_refusal.clone())));
             }
-            Some(Closed::Offline) if !busy && self.gate.probes() >= PASS_PROBES => {
+            Some(Closed::Offline) if !busy && self.gate.cycles() >= PASS_PROBES => {
+                return Ok(Some(Finished::Unreachable(self.last_refusal.clone())));
+            }
+            _ if !busy && self.limiter.in_a_row() >= limiter::GIVE_UP_AFTER => {
                 return Ok(Some(Finished::Unreachable(self.last_refusal.clone())));
             }
             _ => {}
@@ -30,8 +35,16 @@ impl Core {
         if !self.settings.dry_run {
             // What lies below a root that is not there cannot be sent; the condition says so.
             for mirror in self.mirrors.iter().filter(|mirror| !mirror.scan.is_held()) {
-                if work.turn.has_hopeful_work(mirror.id, PASS_TRIES)? {
+                if work.turn.has_hopeful_work(mirror.id, PASS_TRIES, self.quota.full_from())? {
                     return Ok(None);
+                }
+            }
+        }
+        if !self.succeeded && !self.settings.dry_run {
+            // Everything that was tried was refused: that is not about single files.
+            for mirror in &self.mirrors {
+                if work.turn.has_trouble(mirror.id, Class::Auth)? {
+                    return Ok(Some(Finished::Refused(self.last_refusal.clone())));
                 }
             }
         }
@@ -50,6 +63,13 @@ impl Core {
             wakes.extend(self.gate.next_probe_ms());
         } else {
             wakes.extend(self.limiter.resumes_at_ms(now.mono_ms));
+            wakes.extend(self.orphans_at_ms);
+            wakes.extend(
+                self.quota
+                    .next_at_ms()
+                    .filter(|at| *at > now.unix_ms)
+                    .map(|at| now.mono_ms.saturating_add(at.saturating_sub(now.unix_ms))),
+            );
             let due = [work.turn.next_file_due(now.unix_ms)?, work.turn.next_dir_due(now.unix_ms)?];
             wakes.extend(
                 due.into_iter()

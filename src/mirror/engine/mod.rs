@@ -3,23 +3,27 @@
 //! Its only lasting state is the journal. What it holds in memory (which transfers run, how far a scan
 //! got) is rebuilt by scanning and by asking the journal, so a crash after any turn loses no fact.
 
+mod adopt;
 mod dirs;
+mod endings;
 mod finish;
 mod observe;
+mod orphans;
 mod scan;
+mod service;
 mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use fastrand::Rng;
 
-use super::facts::{DirJobId, Effect, Event, Fact, Finished, Settings, TransferId, Turned};
-use super::gate::{Closed, Gate};
+use super::facts::{DirJobId, Effect, Fact, Finished, Retry, Settings, TransferId, Turned};
+use super::gate::Gate;
 use super::limiter::Limiter;
 use super::plan::Rest;
-use super::step::Failure;
+use super::quota::Quota;
 use super::transfer::Transfer;
-use crate::clock::Now;
+use crate::clock::{Now, to_ms};
 use crate::failure::Class;
 use crate::journal::{
     ConditionKind, DirId, DueFile, EntryId, Journal, JournalError, MirrorId, Turn,
@@ -27,6 +31,8 @@ use crate::journal::{
 use crate::relpath::RelPath;
 use scan::ScanState;
 
+/// The clock that people set went back by more than this: it was set, it did not drift.
+const CLOCK_JUMP_MS: i64 = 10_000;
 /// Failures in a row after which one pass gives an entry up.
 const PASS_TRIES: u32 = 5;
 /// Probes that fail before one pass gives up.
@@ -54,11 +60,24 @@ struct Core {
     large: Vec<DueFile>,
     /// Files that wait for their directory.
     parked: BTreeMap<DirId, Vec<DueFile>>,
+    /// Remote directories that are being listed, and the files that wait for that.
+    listings: HashMap<DirJobId, DirId>,
+    unlisted: BTreeMap<DirId, Vec<DueFile>>,
+    listing_tries: HashMap<DirId, u32>,
     gate: Gate,
     limiter: Limiter,
+    quota: Quota,
+    /// When to look for uploads that were left of files that are gone, monotonic milliseconds.
+    orphans_at_ms: Option<i64>,
+    /// When to look whether mirrors are adopted, monotonic milliseconds.
+    adopt_check_at_ms: i64,
     next_number: u64,
     stopping: bool,
     last_refusal: String,
+    /// Something was mirrored in this run.
+    succeeded: bool,
+    /// Both clocks at the last turn: the one that people set may jump back.
+    last: Now,
     rng: Rng,
 }
 
@@ -73,6 +92,8 @@ struct MirrorState {
     looking: HashSet<RelPath>,
     /// The journal may say that the space is full.
     may_be_full: bool,
+    /// What the remote holds is compared before anything is sent.
+    adopting: bool,
 }
 
 /// A transfer that runs.
@@ -136,14 +157,25 @@ impl Engine {
                 hints: BTreeSet::new(),
                 looking: HashSet::new(),
                 may_be_full: true,
+                adopting: row.adopting,
             });
+            if let (true, Some(message)) = (row.adopting, &settings.lost_journal) {
+                let kind = ConditionKind::Rebuilding;
+                turn.put_condition(Some(row.id), kind, message, now.unix_ms)?;
+            }
         }
         // Offline, refused: found out anew. The first success would remove them, the first failure tells again.
-        for kind in [ConditionKind::Offline, ConditionKind::Auth, ConditionKind::Throttled] {
+        for kind in [
+            ConditionKind::Offline,
+            ConditionKind::Auth,
+            ConditionKind::Throttled,
+            ConditionKind::Clock,
+        ] {
             turn.remove_condition(None, kind)?;
         }
         // A person who asks for a pass asks for everything to be tried.
         turn.retry_all(now.unix_ms, settings.once)?;
+        turn.clamp_due(now.unix_ms, horizon_ms(&settings))?;
         // What was current may have changed while nobody looked.
         for mirror in &mirrors {
             turn.mark_dirty(mirror.id, false)?;
@@ -163,11 +195,19 @@ impl Engine {
                 small: Vec::new(),
                 large: Vec::new(),
                 parked: BTreeMap::new(),
+                listings: HashMap::new(),
+                unlisted: BTreeMap::new(),
+                listing_tries: HashMap::new(),
                 gate: Gate::default(),
                 limiter,
+                quota: Quota::default(),
+                orphans_at_ms: Some(0),
+                adopt_check_at_ms: 0,
                 next_number: 0,
                 stopping: false,
                 last_refusal: String::new(),
+                succeeded: false,
+                last: now,
                 rng,
             },
         })
@@ -179,6 +219,7 @@ impl Engine {
     /// What the journal says; then nothing of the turn is true and the engine must be dropped.
     pub fn turn(&mut self, facts: Vec<Fact>, now: Now) -> Result<Turned, JournalError> {
         let mut work = Work { turn: self.journal.turn()?, now, out: Turned::default() };
+        self.core.mind_the_clock(&mut work)?;
         for fact in facts {
             self.core.take(&mut work, fact)?;
         }
@@ -195,18 +236,23 @@ impl Engine {
     }
 }
 
-/// Uploads that an earlier run left: those of files that still are there are taken up, others forgotten.
+/// Uploads that an earlier run left are taken up at once. Those of files that are gone are settled later.
 fn take_up_uploads(turn: &Turn<'_>, now: Now) -> Result<(), JournalError> {
     for upload in turn.uploads()? {
-        match turn.file(&upload.id)? {
-            Some(mut file) if file.gone_at_ms.is_none() => {
-                file.next_at_ms = Some(now.unix_ms);
-                turn.put_file(&file)?;
-            }
-            _ => turn.remove_upload(&upload.id)?,
+        if let Some(mut file) = turn.file(&upload.id)?
+            && file.gone_at_ms.is_none()
+        {
+            file.next_at_ms = Some(now.unix_ms);
+            turn.put_file(&file)?;
         }
     }
     Ok(())
+}
+
+/// Nothing waits longer than the longest back-off and the longest rest.
+fn horizon_ms(settings: &Settings) -> i64 {
+    let rest = settings.mirrors.iter().map(|mirror| to_ms(mirror.settle_max)).max();
+    super::backoff::LONGEST_MS.saturating_add(rest.unwrap_or(0))
 }
 
 impl Core {
@@ -227,7 +273,10 @@ impl Core {
             Fact::Overflow => self.overflow(work),
             Fact::Step { transfer, outcome } => self.stepped(work, transfer, outcome),
             Fact::Directory { job, result } => self.directory_made(work, job, result),
+            Fact::RemoteListed { job, result } => self.remote_listed(work, job, result),
             Fact::Probe(result) => self.probed(work, result),
+            Fact::ClockSkew(skew_ms) => self.clock_skewed(work, skew_ms),
+            Fact::Retry(retry) => self.retry(work, &retry),
             Fact::Stop => {
                 self.stopping = true;
                 Ok(())
@@ -238,7 +287,7 @@ impl Core {
     /// Hands out what there is to do now.
     fn advance(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
         if self.stopping {
-            if self.transfers.is_empty() && self.dir_jobs.is_empty() {
+            if !self.is_busy() {
                 work.out.finished = Some(Finished::Stopped);
             }
             return Ok(());
@@ -246,9 +295,12 @@ impl Core {
         self.advance_scans(work)?;
         if !self.settings.dry_run {
             if self.gate.closed().is_none() {
+                self.begin_orphans(work)?;
                 self.refill(work)?;
                 self.begin_transfers(work)?;
                 self.begin_directories(work)?;
+                self.mind_the_quota(work)?;
+                self.end_adoptions(work)?;
             } else if self.gate.take_probe(work.now.mono_ms) {
                 work.out.effects.push(Effect::Probe);
             }
@@ -265,71 +317,50 @@ impl Core {
 
     /// Slots that are free now.
     fn free_slots(&self, now: Now) -> usize {
-        let busy = self.transfers.len() + self.dir_jobs.len();
-        self.limiter.slots(now.mono_ms).saturating_sub(busy)
+        let busy = self.transfers.len() + self.dir_jobs.len() + self.listings.len();
+        let slots = self.limiter.slots(now.mono_ms);
+        self.gate.slots().map_or(slots, |most| most.min(slots)).saturating_sub(busy)
     }
 
-    /// The service answered as it should.
-    fn service_answered(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
-        self.limiter.success();
-        if self.gate.success() {
-            for kind in [ConditionKind::Offline, ConditionKind::Auth] {
-                work.turn.remove_condition(None, kind)?;
-            }
-            work.out.events.push(Event::Resumed { mirror: None });
-        }
-        if !self.limiter.is_throttled() {
-            work.turn.remove_condition(None, ConditionKind::Throttled)?;
+    /// Whether the shell is doing something that the service takes part in.
+    fn is_busy(&self) -> bool {
+        !self.transfers.is_empty() || !self.dir_jobs.is_empty() || !self.listings.is_empty()
+    }
+
+    /// When the clock that people set jumps back, what waits must not wait for the time between.
+    fn mind_the_clock(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        let (now, last) = (work.now, std::mem::replace(&mut self.last, work.now));
+        let unix = now.unix_ms.saturating_sub(last.unix_ms);
+        let mono = now.mono_ms.saturating_sub(last.mono_ms);
+        if unix < mono.saturating_sub(CLOCK_JUMP_MS) {
+            self.quota.forget();
+            work.turn.shift_due(now.unix_ms, mono.saturating_sub(unix))?;
         }
         Ok(())
     }
 
-    /// A call failed: what that means for everybody.
-    fn service_failed(
-        &mut self,
-        work: &mut Work<'_>,
-        failure: &Failure,
-        probe: bool,
-    ) -> Result<(), JournalError> {
-        if matches!(failure.class, Class::Auth | Class::Offline) {
-            self.last_refusal.clone_from(&failure.message);
-        }
-        let closed = if probe {
-            self.gate.probe_failed(failure.class, work.now.mono_ms)
-        } else {
-            self.gate.failure(failure.class, work.now.mono_ms)
-        };
-        if closed {
-            let kind = match self.gate.closed() {
-                Some(Closed::Auth) => ConditionKind::Auth,
-                _ => ConditionKind::Offline,
+    /// A person wants things to be tried again, and does not want to wait for a probe.
+    fn retry(&mut self, work: &mut Work<'_>, retry: &Retry) -> Result<(), JournalError> {
+        self.gate.hurry(work.now.mono_ms);
+        self.quota.forget();
+        for index in 0..self.mirrors.len() {
+            let (Some(state), Some(settings)) =
+                (self.mirrors.get_mut(index), self.settings.mirrors.get(index))
+            else {
+                continue;
             };
-            work.turn.put_condition(None, kind, &failure.message, work.now.unix_ms)?;
-            work.out.events.push(Event::Stopped { mirror: None, message: failure.message.clone() });
-        }
-        if failure.class == Class::Throttled {
-            let wait_ms =
-                super::backoff::delay_ms(Class::Throttled, 1, failure.retry_after, self.rng.f64());
-            self.limiter.throttled(work.now.mono_ms, wait_ms);
-            work.turn.put_condition(
-                None,
-                ConditionKind::Throttled,
-                "the service asks for less; the daemon slows down",
-                work.now.unix_ms,
-            )?;
+            let path = match retry {
+                Retry::All => RelPath::root(),
+                Retry::Below { mirror, path } if *mirror == settings.name => path.clone(),
+                Retry::Below { .. } => continue,
+            };
+            work.turn.retry_below(state.id, &path, work.now.unix_ms)?;
+            // Whether something can be read is only found out by looking.
+            if work.turn.has_trouble(state.id, Class::Local)? || state.scan.is_held() {
+                state.scan.hurry(work.now.mono_ms);
+            }
         }
         Ok(())
-    }
-
-    fn probed(
-        &mut self,
-        work: &mut Work<'_>,
-        result: Result<(), Failure>,
-    ) -> Result<(), JournalError> {
-        match result {
-            Ok(()) => self.service_answered(work),
-            Err(failure) => self.service_failed(work, &failure, true),
-        }
     }
 }
 

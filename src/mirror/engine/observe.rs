@@ -155,8 +155,8 @@ impl Core {
                 // Left out from now on: the copy stays, and is no longer ours to speak of.
                 Kind::Skipped(_) => {
                     work.turn.remove_file(&row.id)?;
-                    work.turn.remove_upload(&row.id)?;
                     work.turn.remove_trouble(&row.id)?;
+                    self.may_leave_orphans(work.now.mono_ms);
                 }
                 _ => self.file_absent(work, index, dir, row)?,
             }
@@ -230,7 +230,11 @@ impl Core {
         let due = work.now.unix_ms + to_ms(state.rest.settle);
         match row {
             None => {
-                work.turn.insert_dir(state.id, Some(id.dir), path, Some(due))?;
+                let adopting = state.adopting;
+                let new = work.turn.insert_dir(state.id, Some(id.dir), path, Some(due))?;
+                if adopting {
+                    self.inherit_listing(work, id, new)?;
+                }
             }
             Some(row) if row.gone_at_ms.is_some() => {
                 work.turn.dir_is_back(row.id, row.created_at_ms.is_none().then_some(due))?;
@@ -247,6 +251,7 @@ impl Core {
         dir: &RelPath,
         row: &FileRow,
     ) -> Result<(), JournalError> {
+        self.may_leave_orphans(work.now.mono_ms);
         match plan::file_vanished(row, work.now.unix_ms) {
             Vanished::Nothing => return Ok(()),
             Vanished::Remove => work.turn.remove_file(&row.id)?,
@@ -270,6 +275,7 @@ impl Core {
         if row.gone_at_ms.is_some() {
             return Ok(());
         }
+        self.may_leave_orphans(work.now.mono_ms);
         let files = work.turn.tree_gone(row.id, work.now.unix_ms)?;
         if let Some(state) = self.mirrors.get(index) {
             let detail = format!("a directory with {files} files");

@@ -7,8 +7,8 @@ use super::*;
 use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
-use crate::mirror::facts::MirrorSettings;
-use crate::mirror::step::{Outcome, Reply, Step};
+use crate::mirror::facts::{Event, MirrorSettings, RemoteListing};
+use crate::mirror::step::{Failure, Outcome, Reply, Step};
 use crate::tree::{Absent, Found, Kind, RootId};
 
 const SETTLE: Duration = Duration::from_secs(2);
@@ -47,6 +47,7 @@ impl Hand {
             concurrency: 4,
             once: false,
             dry_run: false,
+            lost_journal: None,
         };
         let now = Now { unix_ms: 1_000_000_000, mono_ms: 1_000 };
         let journal = Journal::in_memory().expect("a journal");
@@ -70,13 +71,25 @@ impl Hand {
         let seen = Ok((RootId { inode: 2, fsid: 3 }, false));
         let second = self.turn(vec![Fact::Root { mirror: 0, seen }]);
         assert_eq!(second.effects, [Effect::List { mirror: 0, dir: RelPath::root() }]);
-        self.turn(vec![Fact::Page {
+        let turned = self.turn(vec![Fact::Page {
             mirror: 0,
             dir: RelPath::root(),
             entries,
             last: true,
             watched: true,
-        }])
+        }]);
+        self.adopt(turned)
+    }
+
+    /// The remote holds nothing yet, if it is asked.
+    fn adopt(&mut self, turned: Turned) -> Turned {
+        let asked = turned.effects.iter().find_map(|effect| match effect {
+            Effect::ListRemote { job, .. } => Some(*job),
+            _ => None,
+        });
+        let Some(job) = asked else { return turned };
+        let result = Ok(RemoteListing::Page { entries: Vec::new(), last: true });
+        self.turn(vec![Fact::RemoteListed { job, result }])
     }
 
     fn looked(&mut self, path: &str, what: Result<Kind, Absent>) -> Turned {

@@ -3,14 +3,12 @@
 use super::dirs::DIRECTORY_BLOCKED;
 use super::{Active, Core, Work};
 use crate::failure::Class;
-use crate::journal::{
-    Activity, ConditionKind, ConfirmedRow, DueFile, JournalError, NEVER_MS, TroubleRow, UploadRow,
-    UploadStage,
-};
-use crate::mirror::backoff;
-use crate::mirror::facts::{Effect, Event, Sent, TransferId};
-use crate::mirror::step::{Failure, Outcome};
-use crate::mirror::transfer::{Decision, End, How, Next, Note, Transfer};
+use crate::journal::{DueFile, JournalError, NEVER_MS, TroubleRow, UploadRow, UploadStage};
+use crate::mirror::facts::{Effect, TransferId};
+use crate::mirror::gate::Blame;
+use crate::mirror::quota::Room;
+use crate::mirror::step::{Failure, Outcome, Step};
+use crate::mirror::transfer::{Decision, Next, Note, Transfer};
 
 /// Files taken from the journal at a time; more are taken when a quarter of them is left.
 const WINDOW: usize = 1024;
@@ -94,16 +92,29 @@ impl Core {
             let Some(target) = self.target(mirror, &path) else {
                 self.held.remove(&row.id);
                 let failure = Failure::new(Class::Permanent, "the name is not UTF-8");
-                self.file_failed(work, mirror, &row.id, &path, failure)?;
+                self.file_failed(work, mirror, &row.id, &path, failure, Blame::Entry)?;
                 continue;
             };
+            if self.wait_for_listing(work, mirror, &dir, &row, &due)? {
+                continue;
+            }
             if dir.created_at_ms.is_none() {
                 self.wait_for_directory(work, mirror, &dir, due)?;
                 continue;
             }
+            if let Room::Wait(at_ms) = self.quota.admit(row.seen.size, work.now.unix_ms) {
+                self.held.remove(&row.id);
+                work.turn.set_file_next(&row.id, at_ms)?;
+                self.space_is_full(work, mirror)?;
+                continue;
+            }
             let upload = work.turn.upload(&row.id)?;
+            let remote = match row.confirmed {
+                None => work.turn.remote(&row.id)?,
+                Some(_) => None,
+            };
             let (transfer, decision) =
-                Transfer::begin(target, row.seen, row.confirmed, upload.as_ref());
+                Transfer::begin(target, row.seen, row.confirmed, remote, upload.as_ref());
             let number = self.number();
             self.transfers.insert(number, Active { mirror, entry: row.id, path, transfer });
             self.apply(work, number, decision)?;
@@ -157,7 +168,7 @@ impl Core {
     }
 
     /// Writes down what must be known, then hands out the step or ends the transfer.
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         work: &mut Work<'_>,
         number: TransferId,
@@ -182,6 +193,13 @@ impl Core {
             Some(Note::Forgotten) => work.turn.remove_upload(&active.entry)?,
         }
         match decision.next {
+            Next::Step(Step::DeleteCopy { path, .. })
+                if self.is_mirrored(work, number, &path)? =>
+            {
+                let why = "a file of that name is mirrored there, so it was left alone";
+                let outcome = Outcome::Failed(Failure::new(Class::Defect, why));
+                self.stepped(work, number, outcome)
+            }
             Next::Step(step) => {
                 work.out.effects.push(Effect::Step {
                     transfer: number,
@@ -202,173 +220,17 @@ impl Core {
         }
     }
 
-    fn ended(&mut self, work: &mut Work<'_>, active: Active, end: End) -> Result<(), JournalError> {
-        let Active { mirror, entry, path, transfer } = active;
-        let now_ms = work.now.unix_ms;
-        match end {
-            End::Synced { full_hash, crc64, how } => {
-                if how != How::Unchanged {
-                    self.service_answered(work)?;
-                }
-                let Some(mut row) = work.turn.file(&entry)? else { return Ok(()) };
-                let sent = transfer.fingerprint;
-                row.confirmed =
-                    Some(ConfirmedRow { fingerprint: sent, full_hash, crc64, at_ms: now_ms });
-                if row.gone_at_ms.is_none() {
-                    if row.seen == sent {
-                        row.changed_at_ms = None;
-                        row.next_at_ms = None;
-                    } else {
-                        // It changed meanwhile: the newer state has its own rest.
-                        row.next_at_ms = Some(
-                            row.next_at_ms
-                                .filter(|at| *at != NEVER_MS)
-                                .unwrap_or(now_ms)
-                                .max(now_ms),
-                        );
-                    }
-                }
-                work.turn.put_file(&row)?;
-                work.turn.remove_trouble(&entry)?;
-                self.quota_is_fine(work, mirror)?;
-                let (what, sent_how) = match how {
-                    How::Sent => (Activity::Uploaded, Sent::Uploaded),
-                    How::Instant => (Activity::Instant, Sent::Instant),
-                    How::Recovered => (Activity::Recovered, Sent::Recovered),
-                    How::Unchanged => (Activity::Unchanged, Sent::Unchanged),
-                };
-                if let Some(state) = self.mirrors.get(mirror) {
-                    work.turn.record(
-                        now_ms,
-                        state.id,
-                        &path,
-                        what,
-                        &format!("{} bytes", sent.size),
-                    )?;
-                }
-                let mirror =
-                    self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();
-                work.out.events.push(Event::Synced {
-                    mirror,
-                    path,
-                    bytes: sent.size,
-                    how: sent_how,
-                });
-                Ok(())
-            }
-            End::Changed | End::Vanished | End::RootGone => {
-                let Some(state) = self.mirrors.get_mut(mirror) else { return Ok(()) };
-                if end == End::RootGone {
-                    state.scan.hurry(work.now.mono_ms);
-                } else {
-                    state.hints.insert(path);
-                }
-                // Not before the look came back.
-                let rest = crate::clock::to_ms(state.rest.settle).max(500);
-                work.turn.set_file_next(&entry, now_ms + rest)
-            }
-            End::DirectoryLost => {
-                let dir = work.turn.dir(entry.dir)?;
-                let is_space_root = dir.as_ref().is_some_and(|dir| dir.path.is_root())
-                    && self.settings.mirrors.get(mirror).is_some_and(|m| m.remote.is_empty());
-                if !is_space_root {
-                    work.turn.dir_lost(entry.dir, now_ms)?;
-                }
-                let failure = Failure::new(
-                    Class::Stale,
-                    "its directory vanished from the remote; it is made again",
-                );
-                self.file_failed(work, mirror, &entry, &path, failure)
-            }
-            End::Failed(failure) => {
-                self.service_failed(work, &failure, false)?;
-                // What failed was an older state: the newer one has its own rest and its own try.
-                let newer = work.turn.file(&entry)?.is_some_and(|row| {
-                    row.seen != transfer.fingerprint
-                        && row.next_at_ms.is_some_and(|at| at != NEVER_MS)
-                });
-                if newer { Ok(()) } else { self.file_failed(work, mirror, &entry, &path, failure) }
-            }
-        }
-    }
-
-    /// Writes down that a file failed, and when to try again.
-    fn file_failed(
-        &mut self,
-        work: &mut Work<'_>,
-        mirror: usize,
-        entry: &crate::journal::EntryId,
-        path: &crate::relpath::RelPath,
-        failure: Failure,
-    ) -> Result<(), JournalError> {
-        let now_ms = work.now.unix_ms;
-        let Some(mut row) = work.turn.file(entry)? else { return Ok(()) };
-        if row.gone_at_ms.is_some() {
-            return Ok(());
-        }
-        match failure.class {
-            // Not the file's doing: it stays due, the gate decides.
-            Class::Offline | Class::Auth => return work.turn.set_file_next(entry, now_ms + 500),
-            Class::Throttled => return work.turn.set_file_next(entry, now_ms),
-            _ => {}
-        }
-        let before = work.turn.trouble(entry)?;
-        let attempts = before.as_ref().map_or(0, |t| t.attempts).saturating_add(1);
-        let blocked = match failure.class {
-            Class::Permanent | Class::Local => true,
-            Class::Defect => attempts >= backoff::DEFECT_TRIES,
-            _ => false,
+    /// Whether the journal knows a file of the name that the service gave a copy: then it may not be a copy.
+    fn is_mirrored(
+        &self,
+        work: &Work<'_>,
+        number: TransferId,
+        path: &[String],
+    ) -> Result<bool, JournalError> {
+        let (Some(active), Some(name)) = (self.transfers.get(&number), path.last()) else {
+            return Ok(false);
         };
-        let wait_ms =
-            backoff::delay_ms(failure.class, attempts, failure.retry_after, self.rng.f64());
-        row.next_at_ms = Some(match failure.class {
-            _ if blocked => NEVER_MS,
-            // Repaired by what was just written down; the second time something else is wrong.
-            Class::Stale if attempts == 1 => now_ms,
-            _ => now_ms + wait_ms,
-        });
-        row.changed_at_ms = row.changed_at_ms.or(Some(now_ms));
-        work.turn.put_file(&row)?;
-        let name = self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();
-        if let Some(state) = self.mirrors.get_mut(mirror) {
-            if blocked {
-                work.turn.record(now_ms, state.id, path, Activity::Blocked, &failure.message)?;
-            }
-            if failure.class == Class::Quota {
-                let message = "the space is full; files wait until there is room";
-                work.turn.put_condition(Some(state.id), ConditionKind::Quota, message, now_ms)?;
-                state.may_be_full = true;
-            }
-        }
-        work.out.events.push(Event::Trouble {
-            mirror: name,
-            path: path.clone(),
-            class: failure.class,
-            message: failure.message.clone(),
-            blocked,
-        });
-        work.turn.put_trouble(&TroubleRow {
-            id: entry.clone(),
-            class: failure.class,
-            code: failure.code,
-            message: failure.message,
-            request_id: failure.request_id,
-            attempts,
-            blocked,
-            first_at_ms: before.map_or(now_ms, |t| t.first_at_ms),
-            last_at_ms: now_ms,
-        })
-    }
-
-    /// A file got through: the space is not full for everybody any more, unless another still waits.
-    fn quota_is_fine(&mut self, work: &mut Work<'_>, mirror: usize) -> Result<(), JournalError> {
-        let Some(state) = self.mirrors.get_mut(mirror).filter(|state| state.may_be_full) else {
-            return Ok(());
-        };
-        if !work.turn.has_trouble(state.id, Class::Quota)? {
-            work.turn.remove_condition(Some(state.id), ConditionKind::Quota)?;
-            state.may_be_full = false;
-        }
-        Ok(())
+        let id = crate::journal::EntryId { dir: active.entry.dir, name: name.clone().into_bytes() };
+        Ok(work.turn.file(&id)?.is_some())
     }
 }

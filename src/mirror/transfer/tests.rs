@@ -33,7 +33,7 @@ fn posted(size: u64) -> Outcome {
 }
 
 fn begin(size: u64) -> (Transfer, Decision) {
-    Transfer::begin(target(), print(size), None, None)
+    Transfer::begin(target(), print(size), None, None, None)
 }
 
 fn row(stage: UploadStage, size: u64) -> UploadRow {
@@ -95,13 +95,13 @@ fn a_touched_file_is_not_sent() {
         crc64: CRC,
         at_ms: 0,
     };
-    let (mut transfer, first) = Transfer::begin(target(), print(7), Some(confirmed), None);
+    let (mut transfer, first) = Transfer::begin(target(), print(7), Some(confirmed), None, None);
     assert_eq!(first.next, Next::Step(Step::Digest));
     let last = transfer.on(Outcome::Digested(digest(7)));
     assert!(matches!(last.next, Next::End(End::Synced { how: How::Unchanged, .. })));
     // Another content of the same size is sent.
     let other = ConfirmedRow { crc64: 1, ..confirmed };
-    let (mut transfer, _) = Transfer::begin(target(), print(7), Some(other), None);
+    let (mut transfer, _) = Transfer::begin(target(), print(7), Some(other), None, None);
     assert_eq!(
         transfer.on(Outcome::Digested(digest(7))).next,
         Next::Step(Step::Start(Hashes::None))
@@ -152,7 +152,7 @@ fn a_renamed_copy_is_removed_and_reported() {
     let copy = vec!["base".to_owned(), "f (1)".to_owned()];
     let mut transfer = confirming();
     let decision = transfer.on(Outcome::Confirmed(Reply { path: Some(copy.clone()), ..reply(7) }));
-    assert_eq!(decision.next, Next::Step(Step::DeleteCopy { path: copy }));
+    assert_eq!(decision.next, Next::Step(Step::DeleteCopy { path: copy, size: 7, crc64: CRC }));
     assert_eq!(failed(&transfer.on(Outcome::Done)), Some(Class::Defect));
     // A path somewhere else is not ours to remove.
     let far = vec!["elsewhere".to_owned(), "f".to_owned()];
@@ -179,7 +179,9 @@ fn a_confirm_that_comes_too_soon_is_repeated_with_pauses() {
             matches!(decision.next, Next::Step(Step::Confirm { pause_ms, .. }) if pause_ms == pause)
         );
     }
-    let again = transfer.on(refused(Class::Transient, "UploadIncomplete"));
+    let cancel = transfer.on(refused(Class::Transient, "UploadIncomplete"));
+    assert_eq!(cancel.next, Next::Step(Step::Cancel { confirm_key: "k".into() }));
+    let again = transfer.on(Outcome::Done);
     assert_eq!(
         (again.note, again.next),
         (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None)))
@@ -208,13 +210,15 @@ fn a_used_up_key_is_proven_by_the_remote_file() {
 #[test]
 fn an_expired_form_is_asked_for_again_but_not_for_ever() {
     let (mut transfer, _) = begin(7);
+    let cancel = Next::Step(Step::Cancel { confirm_key: "k".into() });
     for _ in 1..STARTS_MAX {
         transfer.on(started());
-        let decision = transfer.on(refused(Class::Stale, "AccessDenied"));
-        assert_eq!(decision.next, Next::Step(Step::Start(Hashes::None)));
+        assert_eq!(transfer.on(refused(Class::Stale, "AccessDenied")).next, cancel);
+        assert_eq!(transfer.on(Outcome::Done).next, Next::Step(Step::Start(Hashes::None)));
     }
     transfer.on(started());
-    assert_eq!(failed(&transfer.on(refused(Class::Stale, "AccessDenied"))), Some(Class::Stale));
+    assert_eq!(transfer.on(refused(Class::Stale, "AccessDenied")).next, cancel);
+    assert_eq!(failed(&transfer.on(Outcome::Done)), Some(Class::Stale));
 }
 
 #[test]
@@ -222,7 +226,7 @@ fn after_a_crash_what_was_posted_is_confirmed_not_sent() {
     let stage = UploadStage::Posted { full_hash: digest(7).full, crc64: CRC };
     // The file is another one now; the bytes on COS are a whole state all the same.
     let upload = row(stage, 7);
-    let (mut transfer, first) = Transfer::begin(target(), print(100), None, Some(&upload));
+    let (mut transfer, first) = Transfer::begin(target(), print(100), None, None, Some(&upload));
     assert!(
         matches!(first.next, Next::Step(Step::Confirm { ref confirm_key, .. }) if confirm_key == "old")
     );
@@ -234,11 +238,14 @@ fn after_a_crash_what_was_posted_is_confirmed_not_sent() {
 #[test]
 fn after_a_crash_what_was_started_is_tried_and_then_sent_again() {
     let upload = row(UploadStage::Started, 7);
-    let (mut transfer, first) = Transfer::begin(target(), print(7), None, Some(&upload));
-    assert_eq!(first.next, Next::Step(Step::Digest));
+    let (mut transfer, first) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+    assert_eq!(first.next, Next::Step(Step::Query { confirm_key: "old".into() }));
+    assert_eq!(transfer.on(Outcome::Queried { confirmed: false }).next, Next::Step(Step::Digest));
     let confirm = transfer.on(Outcome::Digested(digest(7)));
     assert!(matches!(confirm.next, Next::Step(Step::Confirm { pause_ms: 0, .. })));
-    let again = transfer.on(refused(Class::Transient, "UploadIncomplete"));
+    let cancel = transfer.on(refused(Class::Transient, "UploadIncomplete"));
+    assert_eq!(cancel.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
+    let again = transfer.on(Outcome::Done);
     assert_eq!(
         (again.note, again.next),
         (Some(Note::Forgotten), Next::Step(Step::Start(Hashes::None)))
@@ -248,7 +255,7 @@ fn after_a_crash_what_was_started_is_tried_and_then_sent_again() {
 #[test]
 fn after_a_crash_an_upload_of_an_older_state_is_cancelled() {
     let upload = row(UploadStage::Started, 7);
-    let (mut transfer, first) = Transfer::begin(target(), print(8), None, Some(&upload));
+    let (mut transfer, first) = Transfer::begin(target(), print(8), None, None, Some(&upload));
     assert_eq!(first.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
     let next = transfer.on(Outcome::Done);
     assert_eq!(
@@ -267,4 +274,101 @@ fn a_passing_failure_at_confirm_keeps_the_key() {
 #[test]
 fn a_file_beyond_the_form_limit_is_blocked_with_the_reason() {
     assert_eq!(failed(&begin(FORM_MAX + 1).1), Some(Class::Permanent));
+}
+
+#[test]
+fn an_upload_that_the_service_calls_confirmed_or_forgot_is_proven_by_the_remote_file() {
+    let ours = Remote { is_file: true, size: Some(7), crc64: Some(CRC) };
+    for answer in [Outcome::Queried { confirmed: true }, refused(Class::Stale, "UploadNotFound")] {
+        let upload = row(UploadStage::Started, 7);
+        let (mut transfer, _) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+        assert_eq!(transfer.on(answer).next, Next::Step(Step::Digest));
+        assert_eq!(transfer.on(Outcome::Digested(digest(7))).next, Next::Step(Step::Look));
+        let mut without = transfer.clone();
+        let last = transfer.on(Outcome::Looked(Some(ours.clone())));
+        assert!(matches!(last.next, Next::End(End::Synced { how: How::Recovered, .. })));
+        // Nothing there, or something else: from the beginning.
+        assert_eq!(without.on(Outcome::Looked(None)).next, Next::Step(Step::Start(Hashes::None)));
+    }
+}
+
+#[test]
+fn a_key_whose_fate_cannot_be_asked_now_is_kept() {
+    let upload = row(UploadStage::Started, 7);
+    let (mut transfer, _) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+    let decision = transfer.on(refused(Class::Transient, "InternalServerError"));
+    assert_eq!((decision.note.clone(), failed(&decision)), (None, Some(Class::Transient)));
+}
+
+#[test]
+fn recovered_bytes_that_differ_are_sent_again() {
+    let upload = row(UploadStage::Started, 7);
+    let (mut transfer, _) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+    transfer.on(Outcome::Queried { confirmed: false });
+    transfer.on(Outcome::Digested(digest(7)));
+    let cancel = transfer.on(refused(Class::Defect, "BadCrc64"));
+    assert_eq!(cancel.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
+    assert_eq!(transfer.on(Outcome::Done).next, Next::Step(Step::Start(Hashes::None)));
+}
+
+#[test]
+fn a_post_without_an_answer_is_settled_by_its_confirm() {
+    let unanswered = Outcome::PostUnanswered {
+        digest: digest(7),
+        failure: Failure::new(Class::Transient, "the connection broke"),
+    };
+    let (mut transfer, _) = begin(7);
+    transfer.on(started());
+    let confirm = transfer.on(unanswered);
+    // Not proven to have arrived, so not written down as that.
+    assert_eq!(confirm.note, None);
+    assert!(matches!(confirm.next, Next::Step(Step::Confirm { crc64: CRC, .. })));
+    let mut lost = transfer.clone();
+    let last = transfer.on(Outcome::Confirmed(reply(7)));
+    assert!(matches!(last.next, Next::End(End::Synced { how: How::Sent, .. })));
+    // It did not arrive: the failure of the post is the failure.
+    let cancel = lost.on(refused(Class::Transient, "UploadIncomplete"));
+    assert_eq!(cancel.next, Next::Step(Step::Cancel { confirm_key: "k".into() }));
+    let last = lost.on(Outcome::Done);
+    assert!(
+        matches!(last.next, Next::End(End::Failed(Failure { message, .. })) if message == "the connection broke")
+    );
+}
+
+#[test]
+fn what_a_listing_showed_is_compared_and_not_sent() {
+    let listed = RemoteRow { size: Some(7), crc64: Some(CRC) };
+    let (mut transfer, first) = Transfer::begin(target(), print(7), None, Some(listed), None);
+    assert_eq!(first.next, Next::Step(Step::Digest));
+    let mut other = transfer.clone();
+    let last = transfer.on(Outcome::Digested(digest(7)));
+    assert!(matches!(last.next, Next::End(End::Synced { how: How::Adopted, .. })));
+    let differs = Digest { crc64: 1, ..digest(7) };
+    assert_eq!(other.on(Outcome::Digested(differs)).next, Next::Step(Step::Start(Hashes::None)));
+    // Too little said, or another size: nothing to compare.
+    for remote in [
+        RemoteRow { size: Some(8), crc64: Some(CRC) },
+        RemoteRow { size: Some(7), crc64: None },
+        RemoteRow { size: None, crc64: None },
+    ] {
+        let (_, first) = Transfer::begin(target(), print(7), None, Some(remote), None);
+        assert_eq!(first.next, Next::Step(Step::Start(Hashes::None)));
+    }
+}
+
+#[test]
+fn what_was_started_for_a_file_that_is_gone_is_settled() {
+    let (mut transfer, first) = Transfer::settle(target(), &row(UploadStage::Started, 7));
+    assert_eq!(first.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
+    let last = transfer.on(Outcome::Done);
+    assert_eq!((last.note, last.next), (Some(Note::Forgotten), Next::End(End::Dropped)));
+    let stage = UploadStage::Posted { full_hash: digest(7).full, crc64: CRC };
+    let (mut transfer, first) = Transfer::settle(target(), &row(stage, 7));
+    assert!(matches!(first.next, Next::Step(Step::Confirm { .. })));
+    // Nothing can be sent again of what is gone.
+    assert_eq!(
+        transfer.on(refused(Class::Stale, "ConfirmKeyNotFound")).next,
+        Next::Step(Step::Look)
+    );
+    assert_eq!(transfer.on(Outcome::Looked(None)).next, Next::End(End::Dropped));
 }

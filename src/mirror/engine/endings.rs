@@ -1,0 +1,253 @@
+//! How transfers end, and what the journal says of it: synced, or trouble with the time of the next try.
+
+use super::{Active, Core, Work};
+use crate::failure::Class;
+use crate::journal::{
+    Activity, ConditionKind, ConfirmedRow, EntryId, FileRow, JournalError, NEVER_MS, TroubleRow,
+};
+use crate::mirror::backoff;
+use crate::mirror::facts::{Event, Sent};
+use crate::mirror::gate::Blame;
+use crate::mirror::step::Failure;
+use crate::mirror::transfer::{End, How};
+use crate::relpath::RelPath;
+
+/// An entry that is not to blame is looked at again this soon; the gate decides whether it goes through.
+const BLAMELESS_MS: i64 = 500;
+
+impl Core {
+    pub(super) fn ended(
+        &mut self,
+        work: &mut Work<'_>,
+        active: Active,
+        end: End,
+    ) -> Result<(), JournalError> {
+        let Active { mirror, entry, path, transfer } = active;
+        let now_ms = work.now.unix_ms;
+        let sent = transfer.fingerprint;
+        if !matches!(end, End::Synced { .. }) {
+            self.quota.probe_over();
+        }
+        match end {
+            End::Synced { full_hash, crc64, how } => {
+                let confirmed = ConfirmedRow { fingerprint: sent, full_hash, crc64, at_ms: now_ms };
+                self.synced(work, mirror, &entry, path, confirmed, how)
+            }
+            End::Dropped => Ok(()),
+            End::Changed | End::Vanished | End::RootGone => {
+                let Some(state) = self.mirrors.get_mut(mirror) else { return Ok(()) };
+                if end == End::RootGone {
+                    state.scan.hurry(work.now.mono_ms);
+                } else {
+                    state.hints.insert(path);
+                }
+                // Not before the look came back.
+                let rest = crate::clock::to_ms(state.rest.settle).max(500);
+                work.turn.set_file_next(&entry, now_ms.saturating_add(rest))
+            }
+            End::DirectoryLost => {
+                let dir = work.turn.dir(entry.dir)?;
+                let is_space_root = dir.as_ref().is_some_and(|dir| dir.path.is_root())
+                    && self.settings.mirrors.get(mirror).is_some_and(|m| m.remote.is_empty());
+                if !is_space_root {
+                    work.turn.dir_lost(entry.dir, now_ms)?;
+                }
+                let failure = Failure::new(
+                    Class::Stale,
+                    "its directory vanished from the remote; it is made again",
+                );
+                self.file_failed(work, mirror, &entry, &path, failure, Blame::Entry)
+            }
+            End::Failed(failure) => {
+                let blame = self.service_failed(work, &failure, &entry)?;
+                let row = work.turn.file(&entry)?;
+                if row.as_ref().is_none_or(|row| row.gone_at_ms.is_some()) {
+                    self.orphan_failed(work);
+                    return Ok(());
+                }
+                // What failed was an older state: the newer one has its own rest and its own try.
+                let newer = row.is_some_and(|row| {
+                    row.seen != sent && row.next_at_ms.is_some_and(|at| at != NEVER_MS)
+                });
+                if newer {
+                    return Ok(());
+                }
+                self.file_failed(work, mirror, &entry, &path, failure, blame)
+            }
+        }
+    }
+
+    fn synced(
+        &mut self,
+        work: &mut Work<'_>,
+        mirror: usize,
+        entry: &EntryId,
+        path: RelPath,
+        confirmed: ConfirmedRow,
+        how: How,
+    ) -> Result<(), JournalError> {
+        let now_ms = work.now.unix_ms;
+        let sent = confirmed.fingerprint;
+        self.succeeded = true;
+        if !matches!(how, How::Unchanged | How::Adopted) {
+            self.service_answered(work)?;
+            self.found_room(work, sent.size)?;
+        }
+        let row = match work.turn.file(entry)? {
+            Some(mut row) => {
+                row.confirmed = Some(confirmed);
+                if row.gone_at_ms.is_none() {
+                    if row.seen == sent {
+                        row.changed_at_ms = None;
+                        row.next_at_ms = None;
+                    } else {
+                        // It changed meanwhile: the newer state has its own rest.
+                        let due = row.next_at_ms.filter(|at| *at != NEVER_MS).unwrap_or(now_ms);
+                        row.next_at_ms = Some(due.max(now_ms));
+                    }
+                }
+                row
+            }
+            // It vanished while it was sent: the library has it, and the journal must know that.
+            None => FileRow {
+                id: entry.clone(),
+                seen: sent,
+                confirmed: Some(confirmed),
+                changed_at_ms: None,
+                next_at_ms: None,
+                gone_at_ms: Some(now_ms),
+            },
+        };
+        work.turn.put_file(&row)?;
+        work.turn.remove_trouble(entry)?;
+        work.turn.remove_remote(entry)?;
+        self.quota_is_fine(work, mirror)?;
+        let (what, sent_how) = match how {
+            How::Sent => (Activity::Uploaded, Sent::Uploaded),
+            How::Instant => (Activity::Instant, Sent::Instant),
+            How::Recovered => (Activity::Recovered, Sent::Recovered),
+            How::Adopted => (Activity::Adopted, Sent::Adopted),
+            How::Unchanged => (Activity::Unchanged, Sent::Unchanged),
+        };
+        if let Some(state) = self.mirrors.get(mirror) {
+            let detail = format!("{} bytes", sent.size);
+            work.turn.record(now_ms, state.id, &path, what, &detail)?;
+        }
+        let mirror = self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();
+        let bytes = sent.size;
+        work.out.events.push(Event::Synced { mirror, path, bytes, how: sent_how });
+        Ok(())
+    }
+
+    /// Writes down that a file failed, and when to try again.
+    pub(super) fn file_failed(
+        &mut self,
+        work: &mut Work<'_>,
+        mirror: usize,
+        entry: &EntryId,
+        path: &RelPath,
+        failure: Failure,
+        blame: Blame,
+    ) -> Result<(), JournalError> {
+        let now_ms = work.now.unix_ms;
+        let Some(mut row) = work.turn.file(entry)? else { return Ok(()) };
+        if row.gone_at_ms.is_some() {
+            return Ok(());
+        }
+        if blame == Blame::Service {
+            return work.turn.set_file_next(entry, now_ms.saturating_add(BLAMELESS_MS));
+        }
+        let before = work.turn.trouble(entry)?;
+        let attempts = before.as_ref().map_or(0, |t| t.attempts).saturating_add(1);
+        let blocked = match failure.class {
+            Class::Permanent | Class::Local => true,
+            Class::Defect => attempts >= backoff::DEFECT_TRIES,
+            _ => false,
+        };
+        let wait_ms =
+            backoff::delay_ms(failure.class, attempts, failure.retry_after, self.rng.f64());
+        row.next_at_ms = Some(match failure.class {
+            _ if blocked => NEVER_MS,
+            // Repaired by what was just written down; the second time something else is wrong.
+            Class::Stale if attempts == 1 => now_ms,
+            Class::Quota => self.quota.refused(row.seen.size, now_ms),
+            _ => now_ms.saturating_add(wait_ms),
+        });
+        row.changed_at_ms = row.changed_at_ms.or(Some(now_ms));
+        work.turn.put_file(&row)?;
+        let name = self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();
+        if let Some(state) = self.mirrors.get(mirror) {
+            if blocked {
+                work.turn.record(now_ms, state.id, path, Activity::Blocked, &failure.message)?;
+            }
+            if failure.class == Class::Quota {
+                self.space_is_full(work, mirror)?;
+            }
+        }
+        work.out.events.push(Event::Trouble {
+            mirror: name,
+            path: path.clone(),
+            class: failure.class,
+            message: failure.message.clone(),
+            blocked,
+        });
+        work.turn.put_trouble(&TroubleRow {
+            id: entry.clone(),
+            class: failure.class,
+            code: failure.code,
+            message: failure.message,
+            request_id: failure.request_id,
+            attempts,
+            blocked,
+            first_at_ms: before.map_or(now_ms, |t| t.first_at_ms),
+            last_at_ms: now_ms,
+        })
+    }
+
+    pub(super) fn space_is_full(
+        &mut self,
+        work: &mut Work<'_>,
+        mirror: usize,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(mirror) else { return Ok(()) };
+        state.may_be_full = true;
+        let message =
+            "the space is full; files wait until there is room, and one is tried now and then";
+        work.turn.put_condition(Some(state.id), ConditionKind::Quota, message, work.now.unix_ms)
+    }
+
+    /// A file got through: if it was as large as those that wait, they go on.
+    fn found_room(&mut self, work: &mut Work<'_>, size: u64) -> Result<(), JournalError> {
+        match self.quota.found_room(size) {
+            Some(waited_for_ms) => work.turn.due_now(waited_for_ms, work.now.unix_ms),
+            None => Ok(()),
+        }
+    }
+
+    /// The space is not full any more for a mirror, unless something of it still waits for room.
+    fn quota_is_fine(&mut self, work: &mut Work<'_>, mirror: usize) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(mirror).filter(|state| state.may_be_full) else {
+            return Ok(());
+        };
+        if self.quota.full_from().is_none() && !work.turn.has_trouble(state.id, Class::Quota)? {
+            work.turn.remove_condition(Some(state.id), ConditionKind::Quota)?;
+            state.may_be_full = false;
+        }
+        Ok(())
+    }
+
+    /// What waited for room may be gone: then nothing waits for it.
+    pub(super) fn mind_the_quota(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        let (Some(from), Some(at_ms)) = (self.quota.full_from(), self.quota.next_at_ms()) else {
+            return Ok(());
+        };
+        if at_ms > work.now.unix_ms || work.turn.waits_from(from)? {
+            return Ok(());
+        }
+        self.quota.forget();
+        for index in 0..self.mirrors.len() {
+            self.quota_is_fine(work, index)?;
+        }
+        Ok(())
+    }
+}

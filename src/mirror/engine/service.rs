@@ -1,0 +1,113 @@
+//! What the service's answers mean for everybody: the gate, the limiter, the conditions that people read.
+
+use super::{Core, Work};
+use crate::failure::Class;
+use crate::journal::{ConditionKind, EntryId, JournalError};
+use crate::mirror::facts::Event;
+use crate::mirror::gate::{Blame, Closed};
+use crate::mirror::step::Failure;
+
+/// Clocks that differ by more than this are named: tokens and forms have times.
+const SKEW_SAID_MS: i64 = 60_000;
+
+impl Core {
+    /// Work succeeded.
+    pub(super) fn service_answered(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        self.limiter.success();
+        if self.gate.success() {
+            self.goes_on(work)?;
+        }
+        if !self.limiter.is_throttled() {
+            work.turn.remove_condition(None, ConditionKind::Throttled)?;
+        }
+        Ok(())
+    }
+
+    fn goes_on(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        for kind in [ConditionKind::Offline, ConditionKind::Auth] {
+            work.turn.remove_condition(None, kind)?;
+        }
+        work.out.events.push(Event::Resumed { mirror: None });
+        Ok(())
+    }
+
+    /// A piece of work failed: whose fault that is, and what it means for everybody.
+    pub(super) fn service_failed(
+        &mut self,
+        work: &mut Work<'_>,
+        failure: &Failure,
+        entry: &EntryId,
+    ) -> Result<Blame, JournalError> {
+        let judged = self.gate.failure(failure, Some(entry), work.now.mono_ms);
+        self.refused(work, failure, judged.closed)?;
+        Ok(judged.blame)
+    }
+
+    pub(super) fn probed(
+        &mut self,
+        work: &mut Work<'_>,
+        result: Result<(), Failure>,
+    ) -> Result<(), JournalError> {
+        match result {
+            Ok(()) => {
+                if self.gate.probe_answered() {
+                    self.goes_on(work)?;
+                }
+                Ok(())
+            }
+            Err(failure) => {
+                let closed = self.gate.probe_failed(failure.class, work.now.mono_ms);
+                self.refused(work, &failure, closed)
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        work: &mut Work<'_>,
+        failure: &Failure,
+        closed: Option<Closed>,
+    ) -> Result<(), JournalError> {
+        if !matches!(failure.class, Class::Permanent | Class::Local | Class::Stale) {
+            self.last_refusal.clone_from(&failure.message);
+        }
+        if let Some(closed) = closed {
+            let (kind, other) = match closed {
+                Closed::Auth => (ConditionKind::Auth, ConditionKind::Offline),
+                Closed::Offline => (ConditionKind::Offline, ConditionKind::Auth),
+            };
+            work.turn.remove_condition(None, other)?;
+            work.turn.put_condition(None, kind, &failure.message, work.now.unix_ms)?;
+            work.out.events.push(Event::Stopped { mirror: None, message: failure.message.clone() });
+        }
+        if failure.class == Class::Throttled {
+            self.limiter.throttled(work.now.mono_ms, failure.retry_after, self.rng.f64());
+            let message = "the service asks for less; the daemon slows down";
+            let kind = ConditionKind::Throttled;
+            work.turn.put_condition(None, kind, message, work.now.unix_ms)?;
+        }
+        Ok(())
+    }
+
+    /// The clocks are compared with each answer; only a large difference, or its end, is told.
+    pub(super) fn clock_skewed(
+        &mut self,
+        work: &mut Work<'_>,
+        skew_ms: i64,
+    ) -> Result<(), JournalError> {
+        let seconds = skew_ms.unsigned_abs() / 1000;
+        if skew_ms.abs() < SKEW_SAID_MS {
+            if work.turn.remove_condition(None, ConditionKind::Clock)? {
+                work.out.events.push(Event::ClockSkew(skew_ms));
+            }
+            return Ok(());
+        }
+        let side = if skew_ms > 0 { "behind" } else { "ahead of" };
+        let message = format!(
+            "the clock of this machine is {seconds} s {side} that of the service; set it (timedatectl set-ntp true)"
+        );
+        work.turn.put_condition(None, ConditionKind::Clock, &message, work.now.unix_ms)?;
+        work.out.events.push(Event::ClockSkew(skew_ms));
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! What the local side is asked (shell): roots, listings, single paths, and reading files.
+
+use std::path::PathBuf;
+
+use super::Inner;
+use crate::failure::Class;
+use crate::fingerprint::Fingerprint;
+use crate::mirror::facts::{Fact, MirrorIndex};
+use crate::mirror::step::{Failure, Outcome};
+use crate::relpath::RelPath;
+use crate::tree::{ReadError, Reading, Root, RootError, WatchError, open};
+
+impl Inner {
+    pub(super) fn look_at_root(&self, mirror: MirrorIndex) {
+        let Some(local) = self.mirrors.get(mirror) else { return };
+        let seen = Root::open(&local.root).and_then(|root| {
+            let empty = std::fs::read_dir(&local.root)
+                .map_err(|error| RootError::Unreadable(local.root.clone(), error.to_string()))?
+                .next()
+                .is_none();
+            Ok((root.id(), empty))
+        });
+        self.report_blocking(Fact::Root { mirror, seen });
+    }
+
+    /// Watches first, then lists: what appears in between is seen by one or the other.
+    pub(super) fn list(&self, mirror: MirrorIndex, dir: &RelPath) {
+        let Some(local) = self.mirrors.get(mirror) else { return };
+        let watched = match (&self.watcher, local.watch) {
+            (Some(watcher), true) => match watcher.watch(&dir.below(&local.root)) {
+                Ok(()) => true,
+                Err(WatchError::Gone) => false,
+                Err(error) => {
+                    tracing::debug!(directory = %dir, %error, "not watched");
+                    false
+                }
+            },
+            _ => false,
+        };
+        let listed = local.lister.list(dir, |entries, last| {
+            self.report_blocking(Fact::Page { mirror, dir: dir.clone(), entries, last, watched })
+        });
+        if let Err(why) = listed {
+            self.report_blocking(Fact::ListFailed { mirror, dir: dir.clone(), why });
+        }
+    }
+
+    pub(super) fn look(&self, mirror: MirrorIndex, paths: Vec<RelPath>) {
+        let Some(local) = self.mirrors.get(mirror) else { return };
+        for path in paths {
+            let what = local.lister.look(&path);
+            if !self.report_blocking(Fact::Looked { mirror, path, what }) {
+                return;
+            }
+        }
+    }
+}
+
+/// A local file in the state that is to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    pub(super) root: PathBuf,
+    pub(super) path: RelPath,
+    pub(super) fingerprint: Fingerprint,
+}
+
+impl File {
+    pub(super) fn open(&self) -> Result<Reading, ReadError> {
+        open(&self.root, &self.path, self.fingerprint)
+    }
+
+    /// Opens the file and does something with it, on the blocking pool.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Reading) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, Outcome> {
+        let file = self.clone();
+        match tokio::task::spawn_blocking(move || file.open().and_then(work)).await {
+            Ok(done) => done.map_err(unreadable),
+            Err(_) => Err(Outcome::Failed(Failure::new(
+                Class::Defect,
+                "reading the file failed unexpectedly",
+            ))),
+        }
+    }
+}
+
+/// What a failed reading means for the transfer.
+pub(super) fn unreadable(error: ReadError) -> Outcome {
+    match error {
+        ReadError::Vanished => Outcome::Vanished,
+        ReadError::Changed => Outcome::Changed,
+        ReadError::Root(_) => Outcome::RootGone,
+        ReadError::Stopped => Outcome::Failed(Failure::new(
+            Class::Transient,
+            "the service took less of the file than it was sent",
+        )),
+        ReadError::Local(_) => Outcome::Failed(Failure::new(Class::Local, error.to_string())),
+    }
+}

@@ -1,0 +1,176 @@
+//! Performing effects (shell): tasks that read, ask the service, and report what came of it.
+//!
+//! Nothing is decided here. Every task can be abandoned at any moment: what it leaves behind is what a crash
+//! would leave, and the journal knows how to go on.
+
+mod local;
+mod remote;
+mod requests;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::facts::{Effect, Fact, MirrorIndex, TransferId};
+use crate::relpath::RelPath;
+use crate::smh::{Client, Form};
+use crate::tree::{Lister, Watcher};
+
+/// The local side of one mirror.
+#[derive(Debug)]
+struct Local {
+    root: PathBuf,
+    lister: Lister,
+    watch: bool,
+}
+
+/// Performs effects.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    inner: Arc<Inner>,
+    tasks: TaskTracker,
+    abandoned: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Option<Client>,
+    watcher: Option<Arc<Watcher>>,
+    mirrors: Vec<Local>,
+    /// Where commands leave requests for the daemon; `None`: nobody may.
+    requests: Option<PathBuf>,
+    /// Forms are secrets: they live here, by transfer, and nowhere else.
+    forms: Mutex<HashMap<TransferId, Form>>,
+    facts: mpsc::Sender<Fact>,
+    /// The difference of the clocks that was last reported, in milliseconds.
+    skew_ms: AtomicI64,
+}
+
+impl Shell {
+    /// A shell that reports to `facts`. Without a client (a dry run) nothing is sent; without a
+    /// watcher nothing is watched. `mirrors`: root, exclude rules, and whether to watch. `requests`: the
+    /// folder in which commands leave requests.
+    #[must_use]
+    pub fn new(
+        client: Option<Client>,
+        watcher: Option<Arc<Watcher>>,
+        mirrors: &[(PathBuf, Vec<String>, bool)],
+        requests: Option<PathBuf>,
+        facts: mpsc::Sender<Fact>,
+    ) -> Shell {
+        let mirrors = mirrors
+            .iter()
+            .map(|(root, exclude, watch)| Local {
+                root: root.clone(),
+                lister: Lister::new(root.clone(), exclude),
+                watch: *watch,
+            })
+            .collect();
+        Shell {
+            inner: Arc::new(Inner {
+                client,
+                watcher,
+                mirrors,
+                requests,
+                forms: Mutex::new(HashMap::new()),
+                facts,
+                skew_ms: AtomicI64::new(0),
+            }),
+            tasks: TaskTracker::new(),
+            abandoned: CancellationToken::new(),
+        }
+    }
+
+    /// The watcher, whose hints the loop takes.
+    pub(super) fn watcher(&self) -> Option<Arc<Watcher>> {
+        self.inner.watcher.clone()
+    }
+
+    /// The mirror and the path in it that an absolute path belongs to.
+    pub(super) fn locate(&self, path: &Path) -> Option<(MirrorIndex, RelPath)> {
+        self.inner.mirrors.iter().enumerate().find_map(|(index, mirror)| {
+            let below = path.strip_prefix(&mirror.root).ok()?;
+            Some((index, RelPath::from_path(below)?))
+        })
+    }
+
+    /// Ends every task that talks to the service, wherever it is, and waits until none is left. What was sent
+    /// is settled by the next run, as after a crash.
+    pub async fn abandon(&self) {
+        self.abandoned.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Runs a task until it is over or abandoned.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let abandoned = self.abandoned.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = abandoned.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// Starts an effect. Its fact comes when it is over.
+    pub(super) fn perform(&self, effect: Effect) {
+        let inner = Arc::clone(&self.inner);
+        match effect {
+            Effect::Forget(transfer) => {
+                inner.forms.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
+            }
+            Effect::Root(mirror) => {
+                tokio::task::spawn_blocking(move || inner.look_at_root(mirror));
+            }
+            Effect::List { mirror, dir } => {
+                tokio::task::spawn_blocking(move || inner.list(mirror, &dir));
+            }
+            Effect::Look { mirror, paths } => {
+                tokio::task::spawn_blocking(move || inner.look(mirror, paths));
+            }
+            Effect::Step { transfer, mirror, path, target, fingerprint, step } => {
+                self.spawn(async move {
+                    let outcome =
+                        inner.step(transfer, mirror, path, &target, fingerprint, step).await;
+                    inner.mind_the_clock().await;
+                    inner.report(Fact::Step { transfer, outcome }).await;
+                });
+            }
+            Effect::Directory { job, target } => {
+                self.spawn(async move {
+                    let result = inner.make_directory(target).await;
+                    inner.mind_the_clock().await;
+                    inner.report(Fact::Directory { job, result }).await;
+                });
+            }
+            Effect::ListRemote { job, target } => {
+                self.spawn(async move { inner.list_remote(job, target).await });
+            }
+            Effect::Probe => {
+                self.spawn(async move {
+                    let result = inner.probe().await;
+                    inner.mind_the_clock().await;
+                    inner.report(Fact::Probe(result)).await;
+                });
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// At the end of a run nobody listens any more; the journal knows what there is to do.
+    async fn report(&self, fact: Fact) {
+        let _ = self.facts.send(fact).await;
+    }
+
+    fn report_blocking(&self, fact: Fact) -> bool {
+        self.facts.blocking_send(fact).is_ok()
+    }
+}

@@ -1,0 +1,275 @@
+//! What the service is asked (shell): the steps of transfers, directories, listings, the probe.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::local::{File, unreadable};
+use crate::digest::{BEGINNING_LEN, Digest};
+use crate::failure::Class;
+use crate::fingerprint::Fingerprint;
+use crate::mirror::facts::{DirJobId, Fact, MirrorIndex, RemoteEntry, RemoteListing, TransferId};
+use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
+use crate::relpath::RelPath;
+use crate::smh::{Client, Content, Form, Kind, Page, RemotePath, Start};
+use crate::tree::{ReadError, Reading};
+
+/// Files below this are read into memory before they are sent.
+const WHOLE: u64 = BEGINNING_LEN;
+/// Pieces of a large file that wait for the network.
+const PIECES: usize = 4;
+/// A difference of the clocks is reported when it moved by more than this, in milliseconds.
+const SKEW_STEP_MS: i64 = 20_000;
+
+impl Inner {
+    pub(super) async fn make_directory(&self, target: Vec<String>) -> Result<(), Failure> {
+        let client = self.client.as_ref().ok_or_else(no_client)?;
+        let path = RemotePath::from_segments(target);
+        client.create_directory(&path).await.map(|_| ()).map_err(failure)
+    }
+
+    pub(super) async fn probe(&self) -> Result<(), Failure> {
+        let client = self.client.as_ref().ok_or_else(no_client)?;
+        client.check().await.map_err(failure)
+    }
+
+    /// Page by page, each a fact of its own: a directory may hold a million entries.
+    pub(super) async fn list_remote(&self, job: DirJobId, target: Vec<String>) {
+        let path = RemotePath::from_segments(target);
+        let mut marker: Option<String> = None;
+        loop {
+            let result = match &self.client {
+                None => Err(no_client()),
+                Some(client) => client.list(&path, marker.as_deref()).await.map_err(failure),
+            };
+            let result = match result {
+                Ok(page) => {
+                    let next = page.next_marker.clone();
+                    // A marker that does not move would go round for ever.
+                    let last = next.is_none() || next == marker;
+                    marker = next;
+                    Ok(RemoteListing::Page { entries: entries(page), last })
+                }
+                Err(failure) if is_nothing(&failure) => Ok(RemoteListing::Nothing),
+                Err(failure) => Err(failure),
+            };
+            let goes_on = matches!(result, Ok(RemoteListing::Page { last: false, .. }));
+            self.report(Fact::RemoteListed { job, result }).await;
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Tells how far the clocks are apart, when that moved.
+    pub(super) async fn mind_the_clock(&self) {
+        let Some(client) = &self.client else { return };
+        let skew_ms = client.clock_skew_ms();
+        let told_ms = self.skew_ms.load(Ordering::Relaxed);
+        if (skew_ms - told_ms).abs() >= SKEW_STEP_MS {
+            self.skew_ms.store(skew_ms, Ordering::Relaxed);
+            self.report(Fact::ClockSkew(skew_ms)).await;
+        }
+    }
+
+    pub(super) async fn step(
+        &self,
+        transfer: TransferId,
+        mirror: MirrorIndex,
+        path: RelPath,
+        target: &[String],
+        fingerprint: Fingerprint,
+        step: Step,
+    ) -> Outcome {
+        let (Some(client), Some(local)) = (&self.client, self.mirrors.get(mirror)) else {
+            return Outcome::Failed(no_client());
+        };
+        let file = File { root: local.root.clone(), path, fingerprint };
+        let remote = RemotePath::from_segments(target);
+        let done = match step {
+            Step::Digest => file.blocking(Reading::digest).await.map(Outcome::Digested),
+            Step::Start(hashes) => self.start(transfer, client, &file, &remote, hashes).await,
+            Step::Post => {
+                let form =
+                    self.forms.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
+                match form {
+                    Some(form) => post(client, &file, &form).await,
+                    None => Err(Outcome::Failed(Failure::new(
+                        Class::Defect,
+                        "there is no form to post",
+                    ))),
+                }
+            }
+            Step::Confirm { confirm_key, crc64, pause_ms } => {
+                if pause_ms > 0 {
+                    tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs())).await;
+                }
+                client
+                    .confirm(&confirm_key, crc64)
+                    .await
+                    .map(|confirmed| Outcome::Confirmed(reply(confirmed)))
+                    .map_err(refused)
+            }
+            Step::Look => client
+                .info(&remote)
+                .await
+                .map(|info| {
+                    Outcome::Looked(info.map(|info| Remote {
+                        is_file: info.kind == Kind::File,
+                        size: info.size,
+                        crc64: info.crc64,
+                    }))
+                })
+                .map_err(refused),
+            Step::Query { confirm_key } => client
+                .upload_status(&confirm_key)
+                .await
+                .map(|state| Outcome::Queried { confirmed: state.confirmed })
+                .map_err(refused),
+            Step::Cancel { confirm_key } => {
+                client.cancel_upload(&confirm_key).await.map(|()| Outcome::Done).map_err(refused)
+            }
+            Step::DeleteCopy { path, .. } => client
+                .delete_file(&RemotePath::from_segments(path))
+                .await
+                .map(|()| Outcome::Done)
+                .map_err(refused),
+        };
+        done.unwrap_or_else(|outcome| outcome)
+    }
+
+    async fn start(
+        &self,
+        transfer: TransferId,
+        client: &Client,
+        file: &File,
+        remote: &RemotePath,
+        hashes: Hashes,
+    ) -> Result<Outcome, Outcome> {
+        let size = file.fingerprint.size;
+        let (beginning, full, digest) = match hashes {
+            Hashes::None => {
+                // Only whether it still is what it was.
+                file.blocking(|_| Ok(())).await?;
+                (None, None, None)
+            }
+            Hashes::Beginning => {
+                let digest = file.blocking(|r| r.digest_beginning(BEGINNING_LEN)).await?;
+                (Some(digest.beginning), None, (size <= BEGINNING_LEN).then_some(digest))
+            }
+            Hashes::Full => {
+                let digest = file.blocking(Reading::digest).await?;
+                (Some(digest.beginning), Some(digest.full), Some(digest))
+            }
+        };
+        match client.start_form(remote, size, beginning, full).await.map_err(refused)? {
+            Start::NeedFullHash => Ok(Outcome::NeedFullHash),
+            Start::Instant(confirmed) => {
+                let digest = match digest {
+                    Some(digest) => digest,
+                    None => file.blocking(Reading::digest).await?,
+                };
+                Ok(Outcome::Instant { digest, reply: reply(confirmed) })
+            }
+            Start::Form(form) => {
+                let confirm_key = form.confirm_key.clone();
+                let expires_at_ms = form
+                    .expiration
+                    .as_deref()
+                    .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+                    .map(jiff::Timestamp::as_millisecond);
+                self.forms.lock().unwrap_or_else(PoisonError::into_inner).insert(transfer, form);
+                Ok(Outcome::Started { confirm_key, expires_at_ms })
+            }
+        }
+    }
+}
+
+/// Sends the content; what was sent is what was hashed, in one pass.
+async fn post(client: &Client, file: &File, form: &Form) -> Result<Outcome, Outcome> {
+    let size = file.fingerprint.size;
+    let (digest, posted) = if size < WHOLE {
+        let (bytes, digest) = file.blocking(Reading::whole).await?;
+        (digest, client.post_form(form, Content::Bytes(bytes)).await)
+    } else {
+        let (pieces, taken) = mpsc::channel::<std::io::Result<Bytes>>(PIECES);
+        let reading = file.clone();
+        let reader = tokio::task::spawn_blocking(move || {
+            let read = reading
+                .open()
+                .and_then(|open| open.pieces(|piece| pieces.blocking_send(Ok(piece)).is_ok()));
+            if read.is_err() {
+                // Breaks the post: the last piece never leaves.
+                let _ =
+                    pieces.blocking_send(Err(std::io::Error::other("the file is not what it was")));
+            }
+            read
+        });
+        let stream = futures_util::stream::unfold(taken, |mut taken| async move {
+            taken.recv().await.map(|piece| (piece, taken))
+        });
+        let content = Content::Stream { len: size, stream: Box::pin(stream) };
+        let posted = client.post_form(form, content).await;
+        let read: Result<Digest, ReadError> = reader.await.unwrap_or_else(|_| {
+            Err(ReadError::Local("reading the file failed unexpectedly".to_owned()))
+        });
+        match (read, posted) {
+            (Ok(digest), posted) => (digest, posted),
+            // The service did not want all of it.
+            (Err(ReadError::Stopped), Err(error)) => return Err(refused(error)),
+            (Err(error), _) => return Err(unreadable(error)),
+        }
+    };
+    match posted {
+        Ok(posted) => Ok(Outcome::Posted { digest, crc64: posted.crc64 }),
+        // All of it left, as far as we know, and what became of it is not known.
+        Err(error) if error.class == Class::Transient => {
+            Ok(Outcome::PostUnanswered { digest, failure: failure(error) })
+        }
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// The entries of a page. Only of files can size and crc64 be compared.
+fn entries(page: Page) -> Vec<RemoteEntry> {
+    page.contents
+        .into_iter()
+        .map(|entry| match entry.info.kind {
+            Kind::File => {
+                RemoteEntry { name: entry.name, size: entry.info.size, crc64: entry.info.crc64 }
+            }
+            Kind::Directory => RemoteEntry { name: entry.name, size: None, crc64: None },
+        })
+        .collect()
+}
+
+/// There is no such directory (sheet sections 8 and 11).
+fn is_nothing(failure: &Failure) -> bool {
+    failure.is(&["DirectoryNotFound", "PathNotFound", "InvalidSpaceOrDirectoryPath"])
+}
+
+fn reply(confirmed: crate::smh::Confirmed) -> Reply {
+    Reply { path: confirmed.path, size: confirmed.size, crc64: confirmed.crc64 }
+}
+
+fn failure(error: crate::smh::Error) -> Failure {
+    Failure {
+        class: error.class,
+        code: error.code.clone(),
+        message: error.to_string(),
+        request_id: error.request_id,
+        retry_after: error.retry_after,
+    }
+}
+
+fn refused(error: crate::smh::Error) -> Outcome {
+    Outcome::Failed(failure(error))
+}
+
+fn no_client() -> Failure {
+    Failure::new(Class::Defect, "nothing is sent in a dry run")
+}

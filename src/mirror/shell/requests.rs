@@ -1,0 +1,140 @@
+//! Requests that commands leave for the daemon (shell): small files in a folder of the state, each taken once.
+//!
+//! A file is there whether the daemon runs, is stopped, or starts tomorrow; so no request is lost.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Shell;
+use crate::mirror::facts::Retry;
+use crate::relpath::RelPath;
+
+/// A request is a line; a larger file is not one.
+const REQUEST_MAX: u64 = 64 * 1024;
+/// Requests taken at a time.
+const REQUESTS: usize = 256;
+/// How complete requests end; others are still being written.
+const SUFFIX: &str = "json";
+
+/// A request as it lies in the folder.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Request {
+    Retry {
+        /// Name of a mirror; absent: all.
+        mirror: Option<String>,
+        /// Path below its root, in hexadecimal, since names are bytes.
+        path: Option<String>,
+    },
+}
+
+impl Retry {
+    /// Leaves this in `folder` for the daemon.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn leave(&self, folder: &Path) -> std::io::Result<std::path::PathBuf> {
+        let request = match self {
+            Retry::All => Request::Retry { mirror: None, path: None },
+            Retry::Below { mirror, path } => Request::Retry {
+                mirror: Some(mirror.clone()),
+                path: Some(hex::encode(path.as_bytes())),
+            },
+        };
+        let text = serde_json::to_vec(&request)?;
+        let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let unfinished = folder.join(&name);
+        let finished = folder.join(format!("{name}.{SUFFIX}"));
+        fs::write(&unfinished, text)?;
+        fs::rename(&unfinished, &finished)?;
+        Ok(finished)
+    }
+}
+
+impl Shell {
+    /// Whether a hint concerns the folder of requests.
+    pub(in crate::mirror) fn is_request(&self, path: &Path) -> bool {
+        self.inner.requests.as_ref().is_some_and(|folder| path.starts_with(folder))
+    }
+
+    /// Watches the folder of requests. Whether hints will come.
+    pub(in crate::mirror) fn watch_requests(&self) -> bool {
+        match (&self.inner.watcher, &self.inner.requests) {
+            (Some(watcher), Some(folder)) => watcher.watch(folder).is_ok(),
+            _ => false,
+        }
+    }
+
+    /// Whether anybody may leave requests.
+    pub(in crate::mirror) fn takes_requests(&self) -> bool {
+        self.inner.requests.is_some()
+    }
+
+    /// Takes what lies in the folder, and removes it.
+    pub(in crate::mirror) fn take_requests(&self) -> Vec<Retry> {
+        let Some(folder) = &self.inner.requests else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let mut taken = Vec::new();
+        for entry in entries.flatten().take(REQUESTS) {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != SUFFIX) {
+                continue;
+            }
+            match read(&path) {
+                Ok(retry) => taken.push(retry),
+                Err(why) => {
+                    tracing::warn!(file = %path.display(), why, "a request cannot be understood");
+                }
+            }
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(file = %path.display(), %error, "cannot remove a request");
+            }
+        }
+        taken
+    }
+}
+
+fn read(path: &Path) -> Result<Retry, String> {
+    let meta = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+    if !meta.is_file() || meta.len() > REQUEST_MAX {
+        return Err("it is not a small file".to_owned());
+    }
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let Request::Retry { mirror, path } =
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    let path = match path {
+        Some(path) => hex::decode(path).map_err(|error| error.to_string())?,
+        None => Vec::new(),
+    };
+    Ok(match mirror {
+        None => Retry::All,
+        Some(mirror) => Retry::Below { mirror, path: RelPath::from_bytes(path) },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = RelPath::from_bytes(b"a/\xff b".to_vec());
+        for retry in [Retry::All, Retry::Below { mirror: "m".into(), path }] {
+            let file = retry.leave(folder.path()).unwrap();
+            assert_eq!(read(&file), Ok(retry));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.json");
+        for text in ["", "{}", r#"{"retry":{"mirror":"m","path":"zz"}}"#, r#"{"remove":{}}"#] {
+            fs::write(&file, text).unwrap();
+            assert!(read(&file).is_err(), "{text}");
+        }
+    }
+}

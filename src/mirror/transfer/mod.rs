@@ -1,0 +1,532 @@
+//! One upload as a state machine (pure): outcomes in, the next step out. Design sections 4 and 8,
+//! sheet sections 3 to 6 and 14.
+//!
+//! Whatever the journal must know before a step is part of the same decision: the engine commits it
+//! and hands the step out afterwards.
+
+mod recover;
+mod words;
+
+use super::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
+use crate::digest::{BEGINNING_LEN, Digest, Hash};
+use crate::failure::Class;
+use crate::fingerprint::Fingerprint;
+use crate::journal::{ConfirmedRow, RemoteRow, UploadRow, UploadStage};
+use recover::{Recovery, recovery};
+pub(super) use words::{Decision, End, How, Next, Note};
+
+/// Largest object of one form POST (sheet section 4).
+const FORM_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Pauses before a confirm that was "incomplete" is tried again (sheet section 13), in milliseconds.
+const CONFIRM_PAUSES: [i64; 4] = [500, 1_000, 2_000, 4_000];
+/// A confirm that has no reason to be early is not repeated.
+const NO_PATIENCE: usize = CONFIRM_PAUSES.len();
+/// Starts of one transfer: more mean that something else is wrong, and back-off takes over.
+const STARTS_MAX: u32 = 3;
+
+/// What was sent, and what the service must show of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sent {
+    full_hash: Hash,
+    crc64: u64,
+    size: u64,
+}
+
+impl From<Digest> for Sent {
+    fn from(digest: Digest) -> Sent {
+        Sent { full_hash: digest.full, crc64: digest.crc64, size: digest.size }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// Is the content the confirmed one, or the one that a listing showed?
+    Comparing,
+    Starting(Hashes),
+    Posting {
+        confirm_key: String,
+    },
+    Confirming {
+        confirm_key: String,
+        sent: Sent,
+        tries: usize,
+        how: How,
+        /// The post had no answer: if nothing arrived, this is why.
+        unanswered: Option<Failure>,
+    },
+    /// The key is used up or unknown: the remote file tells.
+    Proving {
+        sent: Sent,
+        how: How,
+    },
+    /// An upload of an earlier run, not known to be complete: what does the service say?
+    Querying {
+        confirm_key: String,
+    },
+    /// The same; the file's digest is needed, to confirm with (`Some`) or to compare the remote file with.
+    Recovering {
+        confirm_key: Option<String>,
+    },
+    /// Cleaning up, then ending so.
+    Ending(End),
+    /// Removing a copy under a wrong name, then ending with this.
+    Removing(Failure),
+    /// Cancelling what is of no use, then beginning.
+    Dropping,
+}
+
+/// One upload of one state of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Transfer {
+    /// Where the file has to be.
+    pub(super) target: Vec<String>,
+    /// The state of the file that is sent, or was.
+    pub(super) fingerprint: Fingerprint,
+    /// The file as it was last seen; `None`: it is gone, and only what was started is settled.
+    current: Option<Fingerprint>,
+    confirmed: Option<ConfirmedRow>,
+    remote: Option<RemoteRow>,
+    state: State,
+    starts: u32,
+}
+
+impl Transfer {
+    /// Begins, or takes up what `upload` of an earlier run left. `remote`: what a listing showed at the target.
+    pub(super) fn begin(
+        target: Vec<String>,
+        fingerprint: Fingerprint,
+        confirmed: Option<ConfirmedRow>,
+        remote: Option<RemoteRow>,
+        upload: Option<&UploadRow>,
+    ) -> (Transfer, Decision) {
+        let mut transfer = Transfer {
+            target,
+            fingerprint,
+            current: Some(fingerprint),
+            confirmed,
+            remote,
+            state: State::Dropping,
+            starts: 0,
+        };
+        let decision = match upload {
+            None => transfer.fresh(None),
+            Some(upload) => transfer.take_up(upload),
+        };
+        (transfer, decision)
+    }
+
+    /// Settles what was started for a file that is gone or no longer mirrored: content that arrived whole is
+    /// confirmed, anything else is cancelled.
+    pub(super) fn settle(target: Vec<String>, upload: &UploadRow) -> (Transfer, Decision) {
+        let mut transfer = Transfer {
+            target,
+            fingerprint: upload.fingerprint,
+            current: None,
+            confirmed: None,
+            remote: None,
+            state: State::Dropping,
+            starts: 0,
+        };
+        let decision = transfer.take_up(upload);
+        (transfer, decision)
+    }
+
+    fn take_up(&mut self, upload: &UploadRow) -> Decision {
+        let confirm_key = upload.confirm_key.clone();
+        match (recovery(upload, self.current), upload.stage) {
+            (Recovery::Confirm, UploadStage::Posted { full_hash, crc64 }) => {
+                self.fingerprint = upload.fingerprint;
+                let sent = Sent { full_hash, crc64, size: upload.fingerprint.size };
+                self.confirm(confirm_key, sent, How::Recovered, 0)
+            }
+            (Recovery::Ask, _) => {
+                self.state = State::Querying { confirm_key: confirm_key.clone() };
+                Decision::step(Step::Query { confirm_key })
+            }
+            (Recovery::Drop | Recovery::Confirm, _) => self.drop_upload(confirm_key),
+        }
+    }
+
+    /// From the beginning, after `note`, with the file as it is now.
+    fn fresh(&mut self, note: Option<Note>) -> Decision {
+        let Some(current) = self.current else {
+            return Decision { note, next: Next::End(End::Dropped) };
+        };
+        self.fingerprint = current;
+        if current.size > FORM_MAX {
+            let failure = Failure::new(
+                Class::Permanent,
+                "larger than 5 GB: the service takes no larger file by form upload",
+            );
+            return Decision { note, next: Next::End(End::Failed(failure)) };
+        }
+        let known = self.confirmed.map(|c| c.fingerprint.size);
+        let listed = self.remote.filter(|r| r.crc64.is_some()).and_then(|r| r.size);
+        if self.starts == 0 && (known == Some(current.size) || listed == Some(current.size)) {
+            self.state = State::Comparing;
+            return Decision { note, next: Next::Step(Step::Digest) };
+        }
+        self.start(self.first_hashes(), note)
+    }
+
+    /// Only files of 1 MiB and more can be uploaded instantly (sheet section 3).
+    fn first_hashes(&self) -> Hashes {
+        if self.fingerprint.size >= BEGINNING_LEN { Hashes::Beginning } else { Hashes::None }
+    }
+
+    fn start(&mut self, hashes: Hashes, note: Option<Note>) -> Decision {
+        self.starts += 1;
+        self.state = State::Starting(hashes);
+        Decision { note, next: Next::Step(Step::Start(hashes)) }
+    }
+
+    fn confirm(&mut self, confirm_key: String, sent: Sent, how: How, tries: usize) -> Decision {
+        let step =
+            Step::Confirm { confirm_key: confirm_key.clone(), crc64: sent.crc64, pause_ms: 0 };
+        self.state = State::Confirming { confirm_key, sent, tries, how, unanswered: None };
+        Decision::step(step)
+    }
+
+    /// Cancels an upload that is of no use, then begins.
+    fn drop_upload(&mut self, confirm_key: String) -> Decision {
+        self.state = State::Dropping;
+        Decision::step(Step::Cancel { confirm_key })
+    }
+
+    /// Another start, unless there were too many. The upload is over, or is cancelled first.
+    fn again(&mut self, confirm_key: Option<String>, why: Failure) -> Decision {
+        let tired = self.starts >= STARTS_MAX;
+        self.starts = self.starts.max(1);
+        match confirm_key {
+            Some(confirm_key) if tired => self.clean_up(confirm_key, End::Failed(why)),
+            Some(confirm_key) => self.drop_upload(confirm_key),
+            None if tired => Decision::over(End::Failed(why)),
+            None => self.fresh(Some(Note::Forgotten)),
+        }
+    }
+
+    /// Takes the outcome of the step that was handed out last.
+    pub(super) fn on(&mut self, outcome: Outcome) -> Decision {
+        let state = std::mem::replace(&mut self.state, State::Dropping);
+        match (state, outcome) {
+            // Best effort: a key that stays is invisible, and forgotten by the service.
+            (State::Ending(end), _) => Decision::over(end),
+            (State::Removing(failure), outcome) => {
+                Decision::over(End::Failed(left_behind(failure, &outcome)))
+            }
+            (State::Dropping, Outcome::Done | Outcome::Failed(_)) => {
+                self.fresh(Some(Note::Forgotten))
+            }
+            (state, Outcome::Changed) => self.abandon(state, End::Changed),
+            (state, Outcome::Vanished) => self.abandon(state, End::Vanished),
+            (_, Outcome::RootGone) => Decision::end(End::RootGone),
+            (State::Comparing, Outcome::Digested(digest)) => self.compared(digest),
+            (State::Starting(hashes), outcome) => self.started(hashes, outcome),
+            (State::Posting { confirm_key }, outcome) => self.posted(confirm_key, outcome),
+            (State::Confirming { confirm_key, sent, tries, how, unanswered }, outcome) => {
+                let failure = match outcome {
+                    Outcome::Confirmed(reply) => return self.visible(sent, how, reply),
+                    Outcome::Failed(failure) => failure,
+                    other => return unexpected(&other, "confirming"),
+                };
+                if failure.is(&["UploadIncomplete", "MultipartUploadIncomplete"]) {
+                    return self.incomplete(confirm_key, sent, tries, how, unanswered, failure);
+                }
+                self.not_confirmed(confirm_key, sent, how, failure)
+            }
+            (State::Proving { sent, how }, Outcome::Looked(remote)) => {
+                self.proven(sent, how, remote)
+            }
+            (State::Querying { confirm_key }, Outcome::Queried { confirmed }) => {
+                self.recovering((!confirmed).then_some(confirm_key))
+            }
+            // Expired or unknown: the remote file tells.
+            (State::Querying { .. }, Outcome::Failed(failure)) if failure.class == Class::Stale => {
+                self.recovering(None)
+            }
+            (State::Recovering { confirm_key: Some(confirm_key) }, Outcome::Digested(digest)) => {
+                // No patience with "incomplete": nobody is sending.
+                self.confirm(confirm_key, digest.into(), How::Recovered, NO_PATIENCE)
+            }
+            (State::Recovering { confirm_key: None }, Outcome::Digested(digest)) => {
+                self.prove(digest.into(), How::Recovered)
+            }
+            // The journal keeps the upload: the next try takes it up.
+            (_, Outcome::Failed(failure)) => Decision::end(End::Failed(failure)),
+            (state, outcome) => unexpected(&outcome, state.name()),
+        }
+    }
+
+    fn recovering(&mut self, confirm_key: Option<String>) -> Decision {
+        self.state = State::Recovering { confirm_key };
+        Decision::step(Step::Digest)
+    }
+
+    fn prove(&mut self, sent: Sent, how: How) -> Decision {
+        self.state = State::Proving { sent, how };
+        Decision::step(Step::Look)
+    }
+
+    fn compared(&mut self, digest: Digest) -> Decision {
+        let is_confirmed =
+            self.confirmed.is_some_and(|c| c.full_hash == digest.full && c.crc64 == digest.crc64);
+        let is_listed = self
+            .remote
+            .is_some_and(|r| r.size == Some(digest.size) && r.crc64 == Some(digest.crc64));
+        if is_confirmed {
+            return Decision::end(synced(digest.into(), How::Unchanged));
+        }
+        if is_listed {
+            return Decision::end(synced(digest.into(), How::Adopted));
+        }
+        self.start(self.first_hashes(), None)
+    }
+
+    fn started(&mut self, hashes: Hashes, outcome: Outcome) -> Decision {
+        match outcome {
+            Outcome::Started { confirm_key, expires_at_ms } => {
+                self.state = State::Posting { confirm_key: confirm_key.clone() };
+                Decision {
+                    note: Some(Note::Started { confirm_key, expires_at_ms }),
+                    next: Next::Step(Step::Post),
+                }
+            }
+            Outcome::NeedFullHash if hashes == Hashes::Beginning => {
+                self.state = State::Starting(Hashes::Full);
+                Decision::step(Step::Start(Hashes::Full))
+            }
+            Outcome::NeedFullHash => Decision::end(End::Failed(Failure::new(
+                Class::Defect,
+                "the service asks for a full hash that it was given, or that a small file does not need",
+            ))),
+            Outcome::Instant { digest, reply } => self.visible(digest.into(), How::Instant, reply),
+            Outcome::Failed(failure)
+                if failure.class == Class::Stale && is_directory_lost(&failure) =>
+            {
+                Decision::end(End::DirectoryLost)
+            }
+            Outcome::Failed(failure) => Decision::end(End::Failed(failure)),
+            other => unexpected(&other, "starting"),
+        }
+    }
+
+    fn posted(&mut self, confirm_key: String, outcome: Outcome) -> Decision {
+        match outcome {
+            Outcome::Posted { digest, crc64 } => {
+                if let Some(theirs) = crc64.filter(|theirs| *theirs != digest.crc64) {
+                    let failure = Failure::new(
+                        Class::Defect,
+                        format!(
+                            "COS received other bytes than were sent (crc64 {theirs} instead of {})",
+                            digest.crc64
+                        ),
+                    );
+                    return self.clean_up(confirm_key, End::Failed(failure));
+                }
+                let note = Note::Posted { full_hash: digest.full, crc64: digest.crc64 };
+                let confirm = self.confirm(confirm_key, digest.into(), How::Sent, 0);
+                Decision { note: Some(note), ..confirm }
+            }
+            // A lost answer is answered by asking: the confirm tells whether the bytes arrived.
+            Outcome::PostUnanswered { digest, failure } => {
+                let decision = self.confirm(confirm_key, digest.into(), How::Sent, NO_PATIENCE);
+                if let State::Confirming { unanswered, .. } = &mut self.state {
+                    *unanswered = Some(failure);
+                }
+                decision
+            }
+            // The form is too old or no longer known: another one.
+            Outcome::Failed(failure) if failure.class == Class::Stale => {
+                self.again(Some(confirm_key), failure)
+            }
+            Outcome::Failed(failure) => self.clean_up(confirm_key, End::Failed(failure)),
+            other => unexpected(&other, "posting"),
+        }
+    }
+
+    /// The content has not arrived, or not yet (sheet section 13).
+    fn incomplete(
+        &mut self,
+        confirm_key: String,
+        sent: Sent,
+        tries: usize,
+        how: How,
+        unanswered: Option<Failure>,
+        failure: Failure,
+    ) -> Decision {
+        if let Some(why) = unanswered {
+            return self.clean_up(confirm_key, End::Failed(why));
+        }
+        let Some(pause_ms) = CONFIRM_PAUSES.get(tries) else {
+            // It never arrived: not a failure of the file, begin again.
+            return self.again(Some(confirm_key), Failure { class: Class::Transient, ..failure });
+        };
+        let step = Step::Confirm {
+            confirm_key: confirm_key.clone(),
+            crc64: sent.crc64,
+            pause_ms: *pause_ms,
+        };
+        self.state =
+            State::Confirming { confirm_key, sent, tries: tries + 1, how, unanswered: None };
+        Decision::step(step)
+    }
+
+    fn not_confirmed(
+        &mut self,
+        confirm_key: String,
+        sent: Sent,
+        how: How,
+        failure: Failure,
+    ) -> Decision {
+        if is_directory_lost(&failure) {
+            return Decision::over(End::DirectoryLost);
+        }
+        match failure.class {
+            // Confirmed before, or unknown: the remote file is the proof (sheet section 14).
+            Class::Stale => self.prove(sent, How::Recovered),
+            // What lies on COS is not what the journal says was sent: never confirm it, send the file again.
+            _ if failure.is(&["BadCrc64"]) && how == How::Recovered => {
+                self.again(Some(confirm_key), failure)
+            }
+            _ if failure.is(&["BadCrc64"]) => self.clean_up(confirm_key, End::Failed(failure)),
+            // Refused for good: the key is of no use any more.
+            Class::Permanent => self.clean_up(confirm_key, End::Failed(failure)),
+            // Everything else passes: the key stays in the journal, the content on COS.
+            _ => Decision::end(End::Failed(failure)),
+        }
+    }
+
+    /// The service says that the file is visible: believe it only if it is ours, and where it should be.
+    fn visible(&mut self, sent: Sent, how: How, reply: Reply) -> Decision {
+        let Some(path) = reply.path else {
+            // Its directory was deleted meanwhile: unreachable (sheet section 5).
+            return Decision::over(End::DirectoryLost);
+        };
+        if path != self.target {
+            return self.misplaced(sent, path);
+        }
+        match (reply.size, reply.crc64) {
+            (size, Some(crc64))
+                if crc64 == sent.crc64 && size.is_none_or(|size| size == sent.size) =>
+            {
+                Decision::over(synced(sent, how))
+            }
+            // Not said: look.
+            (size, None) if size.is_none_or(|size| size == sent.size) => self.prove(sent, how),
+            (size, crc64) => Decision::over(End::Failed(Failure::new(
+                Class::Defect,
+                format!(
+                    "the service shows other content than was sent (size {size:?} and crc64 {crc64:?} instead of {} and {})",
+                    sent.size, sent.crc64
+                ),
+            ))),
+        }
+    }
+
+    /// The service stored a copy under another name (sheet section 14).
+    fn misplaced(&mut self, sent: Sent, path: Vec<String>) -> Decision {
+        let failure = Failure::new(
+            Class::Defect,
+            format!(
+                "the service stored the file as {} instead of {}",
+                path.join("/"),
+                self.target.join("/")
+            ),
+        );
+        // Only a copy beside the target is surely made by this upload.
+        let beside = |path: &[String]| path.split_last().map(|(_, dir)| dir.to_vec());
+        if beside(&path) != beside(&self.target) {
+            return Decision::over(End::Failed(failure));
+        }
+        self.state = State::Removing(failure);
+        let step = Step::DeleteCopy { path, size: sent.size, crc64: sent.crc64 };
+        Decision { note: Some(Note::Forgotten), next: Next::Step(step) }
+    }
+
+    fn proven(&mut self, sent: Sent, how: How, remote: Option<Remote>) -> Decision {
+        match remote {
+            Some(remote)
+                if remote.is_file
+                    && remote.crc64 == Some(sent.crc64)
+                    && remote.size.is_none_or(|size| size == sent.size) =>
+            {
+                Decision::over(synced(sent, how))
+            }
+            // Something older, or nothing: send it again.
+            _ => self.again(
+                None,
+                Failure::new(
+                    Class::Defect,
+                    "the service confirmed the upload, and the remote file is not what was sent",
+                ),
+            ),
+        }
+    }
+
+    /// The file is not what was expected: what was started must not be confirmed.
+    fn abandon(&mut self, state: State, last: End) -> Decision {
+        match state {
+            State::Posting { confirm_key }
+            | State::Recovering { confirm_key: Some(confirm_key) } => {
+                self.clean_up(confirm_key, last)
+            }
+            _ => Decision::end(last),
+        }
+    }
+
+    /// Cancels on the service (best effort), then ends.
+    fn clean_up(&mut self, confirm_key: String, last: End) -> Decision {
+        self.state = State::Ending(last);
+        Decision::step(Step::Cancel { confirm_key })
+    }
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            State::Comparing => "comparing",
+            State::Starting(_) => "starting",
+            State::Posting { .. } => "posting",
+            State::Confirming { .. } => "confirming",
+            State::Proving { .. } => "proving",
+            State::Querying { .. } => "querying",
+            State::Recovering { .. } => "recovering",
+            State::Ending(_) => "ending",
+            State::Removing(_) => "removing",
+            State::Dropping => "dropping",
+        }
+    }
+}
+
+/// The shell answered something else than was asked. Only names are said: outcomes may carry keys.
+fn unexpected(outcome: &Outcome, state: &str) -> Decision {
+    Decision::end(End::Failed(Failure::new(
+        Class::Defect,
+        format!("unexpected outcome {} in {state}; please report this", outcome.name()),
+    )))
+}
+
+/// A copy that could not be removed is named: somebody has to.
+fn left_behind(failure: Failure, outcome: &Outcome) -> Failure {
+    let why = match outcome {
+        Outcome::Failed(why) => &why.message,
+        _ => return failure,
+    };
+    let message = format!(
+        "{}; what was stored could not be removed ({why}): remove it by hand",
+        failure.message
+    );
+    Failure { message, ..failure }
+}
+
+/// A parent is not on the remote. Both spellings are possible (sheet section 14).
+fn is_directory_lost(failure: &Failure) -> bool {
+    failure.is(&["DirectoryNotFound", "PathNotFound", "InvalidSpaceOrDirectoryPath"])
+}
+
+fn synced(sent: Sent, how: How) -> End {
+    End::Synced { full_hash: sent.full_hash, crc64: sent.crc64, how }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! What a daemon says of its work: log lines, and the words for systemd.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::clock::Clock;
+use crate::mirror::{Event, Observer, Sent};
+
+/// What is said to systemd changes at most this often.
+const STATUS_EVERY_MS: i64 = 2_000;
+/// Lines about single entries in one minute: more would bury everything else, and `errors` has them all.
+const LINES_A_MINUTE: u32 = 30;
+const MINUTE_MS: i64 = 60_000;
+
+/// Outside systemd nobody listens.
+pub(super) fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
+
+/// Logs the events of a run and keeps systemd informed.
+pub(super) struct Reporter {
+    clock: Clock,
+    ready: bool,
+    waiting: u64,
+    mirrored: u64,
+    allowance: Allowance,
+    told_at_ms: i64,
+    told: String,
+    watchdog: Option<Duration>,
+}
+
+impl Reporter {
+    pub(super) fn new(clock: Clock) -> Reporter {
+        Reporter {
+            clock,
+            ready: false,
+            waiting: 0,
+            mirrored: 0,
+            allowance: Allowance::default(),
+            told_at_ms: i64::MIN / 2,
+            told: String::new(),
+            watchdog: sd_notify::watchdog_enabled().map(|limit| limit / 3),
+        }
+    }
+
+    /// Another run begins in this process: it counts what waits anew.
+    pub(super) fn begin_again(&mut self) {
+        self.waiting = 0;
+    }
+
+    /// Says what the daemon waits for, outside a run.
+    pub(super) fn waits(&mut self, what: &str) {
+        self.feed();
+        self.tell(what.to_owned());
+    }
+
+    fn feed(&mut self) {
+        if self.watchdog.is_some() {
+            notify(&[NotifyState::Watchdog]);
+        }
+    }
+
+    fn tell(&mut self, status: String) {
+        let now_ms = self.clock.now().mono_ms;
+        if status != self.told && now_ms - self.told_at_ms >= STATUS_EVERY_MS {
+            notify(&[NotifyState::Status(&status)]);
+            self.told = status;
+            self.told_at_ms = now_ms;
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Pending { .. } => self.waiting += 1,
+            Event::Synced { mirror, path, bytes, how } => {
+                self.waiting = self.waiting.saturating_sub(1);
+                self.mirrored += 1;
+                let how = match how {
+                    Sent::Uploaded => "uploaded",
+                    Sent::Instant => "instant upload",
+                    Sent::Recovered => "completed an earlier upload",
+                    Sent::Adopted => "the library has it already",
+                    Sent::Unchanged => "content unchanged",
+                };
+                tracing::debug!(mirror, %path, bytes, "{how}");
+            }
+            Event::Trouble { mirror, path, class, message, blocked } => {
+                match self.allowance.take(self.clock.now().mono_ms) {
+                    Say::Nothing => return,
+                    Say::Line { left_out: 0 } => {}
+                    Say::Line { left_out } => {
+                        tracing::warn!(left_out, "more entries failed; see `smh-mirror errors`");
+                    }
+                }
+                if *blocked {
+                    tracing::error!(mirror, %path, %class, "blocked: {message}");
+                } else {
+                    tracing::warn!(mirror, %path, %class, "will be tried again: {message}");
+                }
+            }
+            Event::Scanned { mirror } => tracing::info!(mirror, "scan complete"),
+            Event::Rebuilt { mirror } => tracing::info!(mirror, "the journal is complete again"),
+            Event::ClockSkew(skew_ms) => {
+                let seconds = skew_ms / 1000;
+                if seconds.abs() >= 60 {
+                    tracing::warn!(
+                        seconds,
+                        "the clock of the service is ahead of ours by so much; set ours"
+                    );
+                } else {
+                    tracing::info!("the clocks agree again");
+                }
+            }
+            Event::Stopped { mirror: Some(mirror), message } => {
+                tracing::error!(mirror, "{message}")
+            }
+            Event::Stopped { mirror: None, message } => {
+                tracing::error!("everything waits: {message}")
+            }
+            Event::Resumed { .. } => tracing::info!("going on"),
+        }
+    }
+
+    fn alive(&mut self) {
+        if !self.ready {
+            self.ready = true;
+            notify(&[NotifyState::Ready]);
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+        }
+        self.feed();
+        let mirrored = self.mirrored;
+        self.tell(match self.waiting {
+            0 => format!("nothing waits; {mirrored} mirrored since the start"),
+            n => format!("{n} waiting; {mirrored} mirrored since the start"),
+        });
+    }
+
+    fn beat(&self) -> Option<Duration> {
+        self.watchdog
+    }
+}
+
+/// How many lines may still be said in this minute (pure).
+#[derive(Debug, Default)]
+struct Allowance {
+    minute: i64,
+    said: u32,
+    left_out: u64,
+}
+
+/// Whether to say a line.
+#[derive(Debug, PartialEq, Eq)]
+enum Say {
+    Nothing,
+    /// Say it; so many were left out before it.
+    Line {
+        left_out: u64,
+    },
+}
+
+impl Allowance {
+    fn take(&mut self, now_ms: i64) -> Say {
+        let minute = now_ms.div_euclid(MINUTE_MS);
+        if minute != self.minute {
+            self.minute = minute;
+            self.said = 0;
+        }
+        if self.said >= LINES_A_MINUTE {
+            self.left_out += 1;
+            return Say::Nothing;
+        }
+        self.said += 1;
+        Say::Line { left_out: std::mem::take(&mut self.left_out) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_thousand_failures_are_a_few_lines_a_minute() {
+        let mut allowance = Allowance::default();
+        let said = |allowance: &mut Allowance, now_ms| {
+            (0..100_000).filter(|_| allowance.take(now_ms) != Say::Nothing).count()
+        };
+        assert_eq!(said(&mut allowance, 1_000), 30);
+        assert_eq!(said(&mut allowance, 59_000), 0);
+        assert_eq!(allowance.take(60_000), Say::Line { left_out: 199_970 });
+    }
+}
