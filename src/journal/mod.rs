@@ -5,6 +5,8 @@
 mod dirs;
 mod error;
 mod files;
+#[cfg(test)]
+mod inspect;
 mod lock;
 mod migrate;
 mod mirrors;

@@ -133,7 +133,7 @@ impl Journal {
     }
 }
 
-fn settings(connection: &Connection) -> Result<(), JournalError> {
+pub(super) fn settings(connection: &Connection) -> Result<(), JournalError> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;

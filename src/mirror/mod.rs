@@ -11,6 +11,8 @@ mod plan;
 mod quota;
 mod run;
 mod shell;
+#[cfg(test)]
+mod simulation;
 mod step;
 mod transfer;
 

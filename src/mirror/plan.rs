@@ -39,8 +39,8 @@ pub(super) enum Vanished {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
     Nothing,
-    /// It could not be read here; each scan tries again.
-    Local,
+    /// It could not be read here, or the answers made no sense: each scan tries again.
+    AtScan,
     Other,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn file_seen(
         });
     };
     if row.gone_at_ms.is_none() && row.seen == seen {
-        if wrong == Wrong::Local && row.next_at_ms == Some(NEVER_MS) {
+        if wrong == Wrong::AtScan && row.next_at_ms == Some(NEVER_MS) {
             return Seen::Retry(FileRow { next_at_ms: Some(now_ms), ..row.clone() });
         }
         return Seen::Nothing;
@@ -170,7 +170,7 @@ mod tests {
             FileRow { confirmed: None, next_at_ms: Some(NEVER_MS), ..synced(print(1, 10)) };
         assert_eq!(see(Some(&blocked), Wrong::Other, print(1, 10)), Seen::Nothing);
         assert!(
-            matches!(see(Some(&blocked), Wrong::Local, print(1, 10)), Seen::Retry(row) if row.next_at_ms == Some(NOW))
+            matches!(see(Some(&blocked), Wrong::AtScan, print(1, 10)), Seen::Retry(row) if row.next_at_ms == Some(NOW))
         );
         assert!(
             matches!(see(Some(&blocked), Wrong::Other, print(1, 20)), Seen::Put(row) if row.next_at_ms < Some(NEVER_MS))
