@@ -1,6 +1,7 @@
 //! The remote side: tokens, directories, uploads and files of SMH, and the form POST to COS.
 //! Knows nothing of journals or folders, and never tries anything twice but a call whose token was refused.
 
+mod classify;
 mod client;
 mod cos;
 mod error;
@@ -10,6 +11,7 @@ mod reply;
 mod request;
 mod token;
 
+pub use classify::Transport;
 pub use client::{Client, DirectoryMade, Start};
 pub use cos::{Content, ContentStream, Posted};
 pub use error::{Error, Operation};

@@ -196,7 +196,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
         #[serde(default)]
         status: Option<u16>,
         #[serde(default)]
-        code: Option<String>,
+        code: Option<Text>,
         #[serde(default)]
         message: Option<String>,
         #[serde(rename = "requestId", default)]
@@ -207,23 +207,22 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
     let raw: Raw = serde_json::from_slice(body).unwrap_or_default();
     Refusal {
         status: if status == 200 { raw.status.unwrap_or(status) } else { status },
-        code: raw.code.map(|code| tame(&code)),
+        code: raw.code.map(|code| tame(&code.0)).filter(|code| !code.is_empty()),
         message: raw.message.map(|text| tame(&text)).unwrap_or_default(),
         request_id: raw.request_id.or(raw.smh_request_id).map(|id| tame(&id)),
         retry_after: None,
     }
 }
 
-/// Whether an answer with status 200 is an error in an envelope (sheet sections 1 and 13).
+/// Whether an answer with status 200 is an error in an envelope (sheet sections 1 and 13). No success
+/// has a field `status` with the number of a refusal, so that alone decides.
 pub(super) fn is_error_envelope(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Raw {
         status: u16,
-        code: String,
     }
     body.starts_with(b"{")
-        && serde_json::from_slice::<Raw>(body)
-            .is_ok_and(|raw| raw.status >= 400 && !raw.code.is_empty())
+        && serde_json::from_slice::<Raw>(body).is_ok_and(|raw| (400..600).contains(&raw.status))
 }
 
 /// Takes a COS error apart (sheet section 4).
