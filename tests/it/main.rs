@@ -10,3 +10,4 @@ mod emulator_upload;
 mod failing;
 mod mirroring;
 mod rooms;
+mod tokens;
