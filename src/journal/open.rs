@@ -247,3 +247,7 @@ fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf, JournalError> {
         .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?;
     Ok(aside)
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;
