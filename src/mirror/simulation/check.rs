@@ -1,12 +1,17 @@
 //! What must hold after every step, and what must hold in the end. Design section 14.
 
 use super::disk::Node;
-use super::world::World;
+use super::world::{CONCURRENCY, World};
 use crate::journal::NEVER_MS;
 use crate::relpath::RelPath;
 
 /// After every step.
 pub(super) fn invariants(world: &mut World) {
+    // (8) bounded; and two uploads of one path never race.
+    let mut paths = world.transfers_in_flight();
+    assert!(paths.len() <= CONCURRENCY, "{} transfers at a time", paths.len());
+    paths.sort();
+    assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "two uploads of one path: {paths:?}");
     let rows = world.engine().journal().all_files().expect("the journal can be read");
     for (path, row) in &rows {
         let target = world.target(path);

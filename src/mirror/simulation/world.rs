@@ -22,7 +22,7 @@ use crate::tree::{RootError, RootId};
 
 /// Entries of one page of a listing: few, so that directories change between pages.
 const PAGE: usize = 3;
-const CONCURRENCY: usize = 4;
+pub(super) const CONCURRENCY: usize = 4;
 
 /// What goes wrong in a history.
 #[derive(Debug, Clone, Copy)]
@@ -172,6 +172,19 @@ impl World {
 
     pub(super) fn in_flight(&self) -> usize {
         self.flights.len()
+    }
+
+    /// Paths of the transfers that are under way.
+    pub(super) fn transfers_in_flight(&self) -> Vec<RelPath> {
+        self.flights
+            .iter()
+            .filter_map(|flight| match flight {
+                Flight::Ready(Effect::Step { path, .. }) | Flight::Posting { path, .. } => {
+                    Some(path.clone())
+                }
+                Flight::Ready(_) | Flight::Listing { .. } => None,
+            })
+            .collect()
     }
 
     pub(super) fn wait(&mut self, ms: i64) {
