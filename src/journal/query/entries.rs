@@ -56,6 +56,32 @@ pub struct FileStatus {
     pub row: Option<FileRow>,
     /// What is wrong with it.
     pub trouble: Option<TroubleRow>,
+    /// The upload that was started and not finished.
+    pub upload: Option<OpenUpload>,
+}
+
+/// A started upload, as far as people need to know it: the confirm key stays in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenUpload {
+    /// Every byte arrived; only the confirmation is missing.
+    pub posted: bool,
+    /// When it was started.
+    pub started_at_ms: i64,
+    /// Bytes of the state that is sent.
+    pub size: u64,
+}
+
+/// A folder, with everything below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderStatus {
+    /// Files that are on disk, as last seen.
+    pub files: u64,
+    /// Those that are not mirrored.
+    pub waiting: u64,
+    /// Directories that are not made on the remote yet.
+    pub pending_directories: u64,
+    /// Directories that could not be read here or made there.
+    pub failed_directories: u64,
 }
 
 impl Reader {
@@ -64,7 +90,8 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn file(&self, mirror: MirrorId, path: &RelPath) -> Result<FileStatus, JournalError> {
-        let unknown = FileStatus { state: EntryState::Unknown, row: None, trouble: None };
+        let unknown =
+            FileStatus { state: EntryState::Unknown, row: None, trouble: None, upload: None };
         let Some((dir_path, name)) = path.split() else { return Ok(unknown) };
         let dir: Option<i64> = self.dir_id(mirror, &dir_path)?;
         let Some(dir) = dir else { return self.skipped_above(mirror, path, unknown) };
@@ -83,19 +110,30 @@ impl Reader {
             .query_row(params![dir, name], file_row)
             .optional()?;
         let Some(row) = row else { return self.skipped_above(mirror, path, unknown) };
-        let uploading: bool = self
+        let upload = self
             .connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM upload WHERE dir_id = ?1 AND name = ?2)")?
-            .query_row(params![dir, name], |found| found.get(0))?;
+            .prepare_cached(
+                "SELECT stage = 'posted', started_at_ms, size FROM upload WHERE dir_id = ?1 AND name = ?2",
+            )?
+            .query_row(params![dir, name], |row| {
+                Ok(OpenUpload {
+                    posted: row.get(0)?,
+                    started_at_ms: row.get(1)?,
+                    size: row.get::<_, i64>(2)?.cast_unsigned(),
+                })
+            })
+            .optional()?;
         let state = match row.next_at_ms {
             _ if row.gone_at_ms.is_some() => EntryState::Gone,
-            None => EntryState::Synced,
+            // Nothing to do is not enough: the row itself must be the proof.
+            None if row.is_synced() => EntryState::Synced,
+            None => EntryState::Pending,
             Some(NEVER_MS) => EntryState::Blocked,
-            Some(_) if uploading => EntryState::Uploading,
+            Some(_) if upload.is_some() => EntryState::Uploading,
             Some(_) if trouble.as_ref().is_some_and(|t| t.attempts > 0) => EntryState::Retrying,
             Some(_) => EntryState::Pending,
         };
-        Ok(FileStatus { state, row: Some(row), trouble })
+        Ok(FileStatus { state, row: Some(row), trouble, upload })
     }
 
     /// The path itself, or a directory on the way to it, may be left out.
@@ -130,9 +168,8 @@ impl Reader {
             .optional()?)
     }
 
-    /// Files in a directory and below it: all of them, those that are not mirrored, and the directories
-    /// that could not be read or made. `None`: the
-    /// journal does not know the directory.
+    /// What a folder holds, with everything below it. `None`: the journal does not know it, or knows
+    /// that it is gone.
     ///
     /// # Errors
     /// What SQLite says.
@@ -140,37 +177,37 @@ impl Reader {
         &self,
         mirror: MirrorId,
         path: &RelPath,
-    ) -> Result<Option<(u64, u64, u64)>, JournalError> {
-        let known: Option<bool> = self
-            .connection
-            .prepare_cached(
-                "SELECT gone_at_ms IS NULL FROM dir WHERE mirror_id = ?1 AND path = ?2",
-            )?
-            .query_row(params![mirror.0, path.as_bytes()], |row| row.get(0))
-            .optional()?;
-        if known != Some(true) {
+    ) -> Result<Option<FolderStatus>, JournalError> {
+        if self.known_dir(mirror, path)?.is_none_or(|dir| dir.gone) {
             return Ok(None);
         }
         let (from, upto) = dirs::subtree(path);
+        let within = "d.mirror_id = ?1 AND d.gone_at_ms IS NULL
+                        AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4)))";
         // What lies in a directory that cannot be read is not known, let alone mirrored.
-        let unreadable: i64 = self
+        let (failed, pending): (i64, i64) = self
             .connection
-            .prepare_cached(
-                "SELECT count(*) FROM dir d JOIN trouble t ON t.dir_id = d.id AND t.name = x''
-                  WHERE d.mirror_id = ?1 AND d.gone_at_ms IS NULL
-                    AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4)))",
-            )?
-            .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| row.get(0))?;
-        let (files, waiting) = self
-            .connection
-            .prepare_cached(
-                "SELECT count(*), count(f.next_at_ms) FROM dir d JOIN file f ON f.dir_id = d.id
-                      WHERE d.mirror_id = ?1 AND f.gone_at_ms IS NULL
-                        AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4)))",
-            )?
+            .prepare_cached(&format!(
+                "SELECT count(t.dir_id), count(d.next_at_ms) FROM dir d
+                   LEFT JOIN trouble t ON t.dir_id = d.id AND t.name = x'' WHERE {within}"
+            ))?
             .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
-                Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+                Ok((row.get(0)?, row.get(1)?))
             })?;
-        Ok(Some((files, waiting, unreadable.cast_unsigned())))
+        let (files, waiting): (i64, i64) = self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT count(*), count(f.next_at_ms) FROM dir d JOIN file f ON f.dir_id = d.id
+                  WHERE f.gone_at_ms IS NULL AND {within}"
+            ))?
+            .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        Ok(Some(FolderStatus {
+            files: files.cast_unsigned(),
+            waiting: waiting.cast_unsigned(),
+            pending_directories: pending.cast_unsigned(),
+            failed_directories: failed.cast_unsigned(),
+        }))
     }
 }

@@ -1,11 +1,13 @@
 //! Whole mirrors: how far they are, and what stops them.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Row};
 
 use super::{Reader, entry_path};
 use crate::journal::JournalError;
 use crate::journal::notes::{TROUBLE_COLUMNS, trouble_row};
-use crate::journal::rows::{ConditionKind, ConditionRow, MirrorId, NEVER_MS, TroubleRow};
+use crate::journal::rows::{
+    ConditionKind, ConditionRow, MirrorId, NEVER_MS, RootIdentity, TroubleRow,
+};
 use crate::relpath::RelPath;
 
 /// How many files of a mirror are in which state. Every file is in exactly one.
@@ -23,21 +25,36 @@ pub struct Counts {
     pub blocked: u64,
     /// Left out on purpose.
     pub skipped: u64,
-    /// Directories still to be made on the remote.
+    /// Directories still to be made on the remote, and not blocked.
     pub pending_directories: u64,
+    /// Those of them that failed before.
+    pub retrying_directories: u64,
     /// Bytes of the synced files.
     pub synced_bytes: u64,
     /// Bytes of the files that are pending, uploading or retrying.
     pub pending_bytes: u64,
 }
 
-/// One mirror as the journal knows it.
+/// Which pair the rows of a mirror speak of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MirrorStatus {
+pub struct KnownMirror {
     /// Its number.
     pub id: MirrorId,
     /// Its name.
     pub name: String,
+    /// The local root that the rows speak of.
+    pub local: Vec<u8>,
+    /// Where the copies are that the rows speak of.
+    pub target: String,
+    /// Which directory the root was at the last scan.
+    pub root: Option<RootIdentity>,
+}
+
+/// One mirror as the journal knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorStatus {
+    /// Which one.
+    pub known: KnownMirror,
     /// End of the last complete scan.
     pub scanned_at_ms: Option<i64>,
     /// Something was missed and a scan must heal it.
@@ -63,6 +80,20 @@ pub struct MirrorStatus {
 }
 
 impl Reader {
+    /// Which mirrors there are, by name, without counting anything.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn known_mirrors(&self) -> Result<Vec<KnownMirror>, JournalError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT id, name, local, target, root_inode, root_fsid FROM mirror ORDER BY name",
+            )?
+            .query_map([], known_mirror)?
+            .collect::<Result<_, _>>()?)
+    }
+
     /// Every mirror, by name.
     ///
     /// # Errors
@@ -71,18 +102,18 @@ impl Reader {
         let mut mirrors: Vec<MirrorStatus> = self
             .connection
             .prepare_cached(
-                "SELECT id, name, scanned_at_ms, dirty, watched, polled, overflows, missed FROM mirror ORDER BY name",
+                "SELECT id, name, local, target, root_inode, root_fsid, scanned_at_ms, dirty, watched, polled,
+                        overflows, missed FROM mirror ORDER BY name",
             )?
             .query_map([], |row| {
                 Ok(MirrorStatus {
-                    id: MirrorId(row.get(0)?),
-                    name: row.get(1)?,
-                    scanned_at_ms: row.get(2)?,
-                    dirty: row.get(3)?,
-                    watched: row.get::<_, i64>(4)?.cast_unsigned(),
-                    polled: row.get::<_, i64>(5)?.cast_unsigned(),
-                    overflows: row.get::<_, i64>(6)?.cast_unsigned(),
-                    missed: row.get::<_, i64>(7)?.cast_unsigned(),
+                    known: known_mirror(row)?,
+                    scanned_at_ms: row.get(6)?,
+                    dirty: row.get(7)?,
+                    watched: row.get::<_, i64>(8)?.cast_unsigned(),
+                    polled: row.get::<_, i64>(9)?.cast_unsigned(),
+                    overflows: row.get::<_, i64>(10)?.cast_unsigned(),
+                    missed: row.get::<_, i64>(11)?.cast_unsigned(),
                     counts: Counts::default(),
                     oldest_pending_ms: None,
                     last_trouble: None,
@@ -98,7 +129,7 @@ impl Reader {
     }
 
     fn fill(&self, mirror: &mut MirrorStatus) -> Result<(), JournalError> {
-        let id = mirror.id.0;
+        let id = mirror.known.id.0;
         let counts = &mut mirror.counts;
         (counts.synced, counts.synced_bytes) = self
             .connection
@@ -138,14 +169,17 @@ impl Reader {
             }
             mirror.oldest_pending_ms = earliest(mirror.oldest_pending_ms, since);
         }
-        let (waiting, blocked): (i64, i64) = self
+        let (waiting, blocked, failed): (i64, i64, i64) = self
             .connection
             .prepare_cached(
-                "SELECT count(*) FILTER (WHERE next_at_ms < ?2), count(*) FILTER (WHERE next_at_ms = ?2)
-                   FROM dir WHERE next_at_ms IS NOT NULL AND mirror_id = ?1",
+                "SELECT count(*) FILTER (WHERE d.next_at_ms < ?2), count(*) FILTER (WHERE d.next_at_ms = ?2),
+                        count(*) FILTER (WHERE d.next_at_ms < ?2 AND t.attempts > 0)
+                   FROM dir d LEFT JOIN trouble t ON t.dir_id = d.id AND t.name = x''
+                  WHERE d.next_at_ms IS NOT NULL AND d.mirror_id = ?1",
             )?
-            .query_row([id, NEVER_MS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .query_row([id, NEVER_MS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         counts.pending_directories = waiting.cast_unsigned();
+        counts.retrying_directories = failed.cast_unsigned();
         counts.blocked += blocked.cast_unsigned();
         // A directory that cannot be read here is trouble, whether or not it exists on the remote.
         let unreadable: i64 = self
@@ -163,11 +197,11 @@ impl Reader {
             )?
             .query_row([id], |row| row.get(0))?;
         counts.skipped = skipped.cast_unsigned();
-        if let Some((trouble, path)) = self.newest_trouble(mirror.id)? {
+        if let Some((trouble, path)) = self.newest_trouble(mirror.known.id)? {
             mirror.last_trouble = Some(trouble);
             mirror.last_trouble_path = Some(path);
         }
-        mirror.conditions = self.conditions(mirror.id)?;
+        mirror.conditions = self.conditions(mirror.known.id)?;
         Ok(())
     }
 
@@ -213,6 +247,21 @@ impl Reader {
         }
         Ok(conditions)
     }
+}
+
+fn known_mirror(row: &Row<'_>) -> rusqlite::Result<KnownMirror> {
+    let inode: Option<i64> = row.get(4)?;
+    let fsid: Option<i64> = row.get(5)?;
+    Ok(KnownMirror {
+        id: MirrorId(row.get(0)?),
+        name: row.get(1)?,
+        local: row.get(2)?,
+        target: row.get(3)?,
+        root: inode.zip(fsid).map(|(inode, fsid)| RootIdentity {
+            inode: inode.cast_unsigned(),
+            fsid: fsid.cast_unsigned(),
+        }),
+    })
 }
 
 fn earliest(a: Option<i64>, b: Option<i64>) -> Option<i64> {

@@ -1,6 +1,8 @@
 //! What people ask the journal: read only, works with the daemon up, down or stuck (deterministic).
 
 mod entries;
+mod folder;
+mod history;
 mod lists;
 mod mirrors;
 
@@ -12,9 +14,11 @@ use super::JournalError;
 use super::open::{JOURNAL_FILE, Journal, open_reading};
 use crate::relpath::RelPath;
 
-pub use entries::{EntryState, FileStatus};
-pub use lists::{PendingFile, SkippedPath, TroublePath};
-pub use mirrors::{Counts, MirrorStatus};
+pub use entries::{EntryState, FileStatus, FolderStatus, OpenUpload};
+pub use folder::KnownDir;
+pub use history::Happened;
+pub use lists::{PendingFile, SkippedPath, TroublePath, Troubles};
+pub use mirrors::{Counts, KnownMirror, MirrorStatus};
 
 /// A reading connection. One question sees one state: ask through [`Reader::snapshot`].
 #[derive(Debug)]
