@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::verdict::Worker;
 use super::{Exit, Failure, output};
 use crate::config::Config;
 use crate::journal::{Holder, LockError, StateLock};
@@ -12,6 +13,8 @@ pub(super) struct Daemon {
     holder: Holder,
     /// SIGSTOP or a debugger halted it: it holds the state and does nothing.
     stopped: bool,
+    /// It cannot write its journal.
+    stuck: bool,
 }
 
 impl Daemon {
@@ -28,13 +31,18 @@ impl Daemon {
             let holder = note.unwrap_or_else(unnamed);
             let stopped = std::fs::read_to_string(format!("/proc/{}/stat", holder.pid))
                 .is_ok_and(|stat| is_stopped(&stat));
-            Daemon { holder, stopped }
+            let stuck = StateLock::is_stuck(&config.state_dir);
+            Daemon { holder, stopped, stuck }
         }))
     }
 
-    /// Whether it can do anything at all.
-    pub(super) fn works(&self) -> bool {
-        !self.stopped
+    /// What it can do.
+    pub(super) fn worker(&self) -> Worker {
+        match (self.stopped, self.stuck) {
+            (_, true) => Worker::Stuck,
+            (true, false) => Worker::Nobody,
+            (false, false) => Worker::Daemon,
+        }
     }
 
     /// What nobody knows while no daemon works.
@@ -48,6 +56,10 @@ impl Daemon {
                 "The daemon (pid {0}) is stopped by a signal: what changed since then is not known, and nothing is sent. Let it go on with `kill -CONT {0}`.",
                 daemon.holder.pid
             )),
+            Some(daemon) if daemon.stuck => Some(
+                "The daemon cannot write its journal: what changed since is not known. It goes on by itself when the state folder can be written; is its disk full?"
+                    .to_owned(),
+            ),
             Some(_) => None,
         }
     }
@@ -55,15 +67,16 @@ impl Daemon {
     /// The object `daemon` of the contract.
     pub(super) fn to_json(daemon: Option<&Daemon>) -> Value {
         match daemon {
-            Some(Daemon { holder, stopped }) => json!({
+            Some(Daemon { holder, stopped, stuck }) => json!({
                 "running": true,
                 "stopped": stopped,
+                "stuck": stuck,
                 "pid": holder.pid,
                 "version": holder.version,
                 "since": output::time(holder.since_ms),
             }),
             None => json!({
-                "running": false, "stopped": false, "pid": null, "version": null, "since": null,
+                "running": false, "stopped": false, "stuck": false, "pid": null, "version": null, "since": null,
             }),
         }
     }

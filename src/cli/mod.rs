@@ -10,6 +10,7 @@ mod known;
 mod locate;
 mod output;
 mod progress;
+mod retry;
 mod run;
 mod status;
 mod status_view;
@@ -76,6 +77,8 @@ enum Command {
     Status(status::Args),
     /// End with 0 only if every mirror is current, as the journal and a look at the disk prove it
     Health(health::Args),
+    /// Try again now what failed, blocked or waiting
+    Retry(retry::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
     /// See it work: mirror a folder into an emulator inside this process
@@ -115,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Sync(args) => sync::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
+        Command::Retry(args) => retry::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
         Command::Demo(args) => demo::run(&global, &args),
         Command::Emulator(args) => emulator::run(args),

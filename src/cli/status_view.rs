@@ -5,7 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
-use super::verdict::{self, Evidence};
+use super::verdict::{self, Evidence, Worker};
 use super::{Exit, Failure, output, unexpected};
 use crate::config::Config;
 use crate::journal::{ConditionKind, MirrorStatus, Reader};
@@ -81,7 +81,7 @@ fn collect_with(
         Some(reader) => reader.snapshot(Reader::mirrors).map_err(unexpected)?,
         None => Vec::new(),
     };
-    let works = daemon.as_ref().is_some_and(Daemon::works);
+    let worker = daemon.as_ref().map_or(Worker::Nobody, Daemon::worker);
     let mut mirrors = Vec::with_capacity(config.mirrors.len());
     for mirror in &config.mirrors {
         let status = known
@@ -94,7 +94,7 @@ fn collect_with(
             .map(|at| audits.swap_remove(at).1);
         let same =
             status.as_ref().is_some_and(|status| verdict::is_same(config, mirror, &status.known));
-        let evidence = Evidence { status: status.as_ref(), same, works, audit: audit.as_ref() };
+        let evidence = Evidence { status: status.as_ref(), same, worker, audit: audit.as_ref() };
         mirrors.push(MirrorView {
             name: mirror.name.clone(),
             local: mirror.local.display().to_string(),

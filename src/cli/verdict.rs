@@ -12,10 +12,21 @@ pub(super) struct Evidence<'a> {
     pub(super) status: Option<&'a MirrorStatus>,
     /// The journal speaks of the folder and the target of the configuration.
     pub(super) same: bool,
-    /// A daemon runs and is not stopped.
-    pub(super) works: bool,
+    /// Who works on it.
+    pub(super) worker: Worker,
     /// What a look at the disk found, if there was one.
     pub(super) audit: Option<&'a Audit>,
+}
+
+/// Whether anybody works on the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worker {
+    /// No daemon runs, or it is stopped.
+    Nobody,
+    /// A daemon runs.
+    Daemon,
+    /// A daemon runs and cannot write its journal: what the journal says is old.
+    Stuck,
 }
 
 /// What a condition means for its mirror, by its word: a newer journal may have others than this
@@ -26,8 +37,8 @@ fn state_of(condition: &ConditionRow) -> Option<&'static str> {
         "auth" => Some("auth"),
         "offline" => Some("offline"),
         "paused" => Some("paused"),
-        // Slower is still under way.
-        "throttled" => None,
+        // Slower is still under way; a journal that is filled again, and a wrong clock, stop nothing.
+        "throttled" | "rebuilding" | "clock" => None,
         _ => Some("behind"),
     }
 }
@@ -54,13 +65,16 @@ pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
     if status.scanned_at_ms.is_none() {
         return "unknown";
     }
+    if evidence.worker == Worker::Stuck {
+        return "behind";
+    }
     let failed = counts.blocked + counts.retrying + counts.retrying_directories;
     if failed > 0 || has("behind") || audit.is_some_and(|audit| audit.unreadable > 0) {
         return "behind";
     }
     if waiting(counts) > 0 || status.dirty || audit.is_some_and(|audit| !audit.is_clean()) {
         // Work is under way only where somebody works.
-        return if evidence.works { "syncing" } else { "behind" };
+        return if evidence.worker == Worker::Daemon { "syncing" } else { "behind" };
     }
     "current"
 }
@@ -94,6 +108,12 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
         if status.conditions.iter().all(|condition| condition.message != *message) {
             reasons.push(message.clone());
         }
+    }
+    if evidence.worker == Worker::Stuck {
+        reasons.push(
+            "the daemon cannot write its journal, so nothing newer than this is known; is the disk of the state folder full?"
+                .to_owned(),
+        );
     }
     let counts = &status.counts;
     if counts.blocked > 0 {
@@ -187,7 +207,8 @@ mod tests {
     }
 
     fn check(status: &MirrorStatus, works: bool, audit: Option<&Audit>, expected: &str) {
-        let evidence = Evidence { status: Some(status), same: true, works, audit };
+        let worker = if works { Worker::Daemon } else { Worker::Nobody };
+        let evidence = Evidence { status: Some(status), same: true, worker, audit };
         assert_eq!(state(&evidence), expected);
         assert_eq!(reasons(&evidence).is_empty(), expected == "current", "{status:?}");
     }
@@ -205,7 +226,9 @@ mod tests {
         check(&condition(ConditionKind::Auth), true, None, "auth");
         check(&condition(ConditionKind::Offline), true, None, "offline");
         check(&condition(ConditionKind::Quota), true, None, "behind");
-        check(&condition(ConditionKind::Throttled), true, None, "current");
+        for kind in [ConditionKind::Throttled, ConditionKind::Rebuilding, ConditionKind::Clock] {
+            check(&condition(kind), true, None, "current");
+        }
         check(&with(|s| s.scanned_at_ms = None), true, None, "unknown");
         check(&with(|s| s.counts.blocked = 1), true, None, "behind");
         check(&with(|s| s.counts.retrying = 1), true, None, "behind");
@@ -242,12 +265,21 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_is_not_written_proves_nothing() {
+        let status = status();
+        let worker = Worker::Stuck;
+        let evidence = Evidence { status: Some(&status), same: true, worker, audit: None };
+        assert_eq!((state(&evidence), reasons(&evidence).len()), ("behind", 1));
+    }
+
+    #[test]
     fn a_journal_of_something_else_says_nothing() {
         let status = status();
-        let other = Evidence { status: Some(&status), same: false, works: true, audit: None };
+        let other =
+            Evidence { status: Some(&status), same: false, worker: Worker::Daemon, audit: None };
         assert_eq!(state(&other), "unknown");
         assert_eq!(reasons(&other).len(), 1);
-        let nothing = Evidence { status: None, same: false, works: true, audit: None };
+        let nothing = Evidence { status: None, same: false, worker: Worker::Daemon, audit: None };
         assert_eq!(state(&nothing), "unknown");
         assert_eq!(reasons(&nothing).len(), 1);
     }

@@ -431,6 +431,7 @@ impl World {
     }
 
     /// What reading the file says, if it still is what was seen.
+    #[expect(clippy::result_large_err, reason = "the error is the outcome itself")]
     fn read(
         &self,
         path: &RelPath,
