@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod doctor;
 mod emulator;
 mod exit;
 mod output;
@@ -70,6 +71,8 @@ enum Command {
     Status(status::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
+    /// Look at everything a mirror depends on, and say what to do
+    Doctor(doctor::Args),
     /// See it work: mirror a folder into an emulator inside this process
     Demo(demo::Args),
     /// An SMH library on loopback, for tests
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Sync(args) => sync::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
+        Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),
         Command::Emulator(args) => emulator::run(args),
     };
