@@ -214,7 +214,7 @@ fn judge_grants(auth: &Auth, may_upload: &Result<bool, Error>) -> Check {
     match (may_upload, auth) {
         (Ok(true), Auth::LibrarySecret(_)) => Check::ok(
             NAME,
-            "the token may upload, overwrite and make directories, and nothing else",
+            "the token may upload; the rights to overwrite and to make directories were asked for too",
         ),
         (Ok(true), Auth::AccessToken(_)) => Check::ok(
             NAME,

@@ -138,7 +138,7 @@ fn who_asks_is_told_from_what_is_asked_for() {
 fn rights_and_kind_of_the_library() {
     let failed = || Err(error(Class::Transient, Some(500), None));
     for (auth, may, status, said) in [
-        (ours(), Ok(true), Status::Ok, "and nothing else"),
+        (ours(), Ok(true), Status::Ok, "were asked for too"),
         (handed(), Ok(true), Status::Ok, "shows with the first file"),
         (handed(), Ok(false), Status::Problem, "may not upload"),
         (ours(), failed(), Status::Warning, "not known"),
