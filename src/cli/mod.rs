@@ -3,6 +3,7 @@
 mod config;
 mod daemon;
 mod demo;
+mod doctor;
 mod emulator;
 mod exit;
 mod health;
@@ -81,6 +82,8 @@ enum Command {
     Retry(retry::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
+    /// Look at everything a mirror depends on, and say what to do
+    Doctor(doctor::Args),
     /// See it work: mirror a folder into an emulator inside this process
     Demo(demo::Args),
     /// An SMH library on loopback, for tests
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Health(args) => health::run(&global, &args),
         Command::Retry(args) => retry::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
+        Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),
         Command::Emulator(args) => emulator::run(args),
     };

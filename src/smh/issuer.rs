@@ -111,6 +111,11 @@ impl Issuer {
         }
     }
 
+    /// Whether tokens are made here, and not by somebody else.
+    pub(super) fn holds_secret(&self) -> bool {
+        matches!(self.auth, Auth::LibrarySecret(_))
+    }
+
     fn now_ms(&self) -> i64 {
         self.api.clock.now().mono_ms
     }

@@ -175,6 +175,19 @@ pub struct Entry {
     pub info: Info,
 }
 
+/// What the entries of a directory are called, in the words of the service (sheet section 8).
+#[derive(Deserialize)]
+pub(super) struct Kinds {
+    pub(super) contents: Vec<KindOf>,
+}
+
+/// The same of one entry.
+#[derive(Deserialize)]
+pub(super) struct KindOf {
+    #[serde(rename = "type", default)]
+    pub(super) kind: String,
+}
+
 /// A marker is a number or a text (sheet section 8).
 fn marker<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Text>::deserialize(deserializer)?

@@ -5,6 +5,7 @@
 mod bed;
 mod client;
 mod config;
+mod doctor;
 mod emulator;
 mod emulator_upload;
 mod failing;
