@@ -4,10 +4,13 @@ mod config;
 mod daemon;
 mod demo;
 mod emulator;
+mod errors;
 mod exit;
 mod health;
+mod history;
 mod known;
 mod locate;
+mod next;
 mod output;
 mod progress;
 mod run;
@@ -74,6 +77,10 @@ enum Command {
     Sync(sync::Args),
     /// What is mirrored, what waits, what is wrong
     Status(status::Args),
+    /// What is wrong, since when, and what happens next
+    Errors(errors::Args),
+    /// What happened, newest last
+    History(history::Args),
     /// End with 0 only if every mirror is current, as the journal and a look at the disk prove it
     Health(health::Args),
     /// Check, show or write the configuration
@@ -114,6 +121,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
+        Command::Errors(args) => errors::run(&global, &args),
+        Command::History(args) => history::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
         Command::Demo(args) => demo::run(&global, &args),
