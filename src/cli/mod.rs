@@ -5,10 +5,13 @@ mod daemon;
 mod demo;
 mod doctor;
 mod emulator;
+mod errors;
 mod exit;
 mod health;
+mod history;
 mod known;
 mod locate;
+mod next;
 mod output;
 mod progress;
 mod retry;
@@ -76,6 +79,10 @@ enum Command {
     Sync(sync::Args),
     /// What is mirrored, what waits, what is wrong
     Status(status::Args),
+    /// What is wrong, since when, and what happens next
+    Errors(errors::Args),
+    /// What happened, newest last
+    History(history::Args),
     /// End with 0 only if every mirror is current, as the journal and a look at the disk prove it
     Health(health::Args),
     /// Try again now what failed, blocked or waiting
@@ -120,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
+        Command::Errors(args) => errors::run(&global, &args),
+        Command::History(args) => history::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Retry(args) => retry::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
