@@ -60,7 +60,7 @@ impl Daemon {
             None => Some(format!(
                 "The daemon is not running: {so}. Start it with `smh-mirror run`, or make one pass with `smh-mirror sync`."
             )),
-            Some(Daemon { holder, stopped: true }) => Some(format!(
+            Some(Daemon { holder, stopped: true, .. }) => Some(format!(
                 "The daemon (pid {0}) is stopped by a signal: {so}. Let it go on with `kill -CONT {0}`.",
                 holder.pid
             )),

@@ -112,7 +112,7 @@ pub(super) fn journal(path: &Path, mirrors: &[Mirror], running: bool, now_ms: i6
         Ok(known) => mirrors
             .iter()
             .map(|mirror| {
-                let scanned = known.iter().find(|status| status.name == mirror.name);
+                let scanned = known.iter().find(|status| status.known.name == mirror.name);
                 let scanned_ms = scanned.and_then(|status| status.scanned_at_ms);
                 judge_age(&mirror.name, scanned_ms, mirror.rescan, running, now_ms)
             })
