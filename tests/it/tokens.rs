@@ -122,7 +122,7 @@ fn a_token_is_renewed_ahead_of_its_end() {
 #[test]
 fn a_token_that_is_not_renewed_is_made_anew_or_used_on() {
     let bed = Bed::new();
-    bed.call("POST", "/_emulator/options", Some(json!({"token_life_seconds": 2})));
+    bed.call("POST", "/_emulator/options", Some(json!({"token_life_seconds": 3})));
     let user = User::new(&bed);
     user.looks(1);
     bed.fault(
