@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use self::check::Check;
 use super::{Exit, Failure, Global, output, runtime};
 use crate::clock::Clock;
-use crate::config::{Auth, Config, ConfigError, Environment, Problem, SecretSource};
+use crate::config::{Auth, Config, ConfigError, Environment, Problem, SecretSource, SecretTrouble};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -129,7 +129,12 @@ fn secret(auth: &Auth) -> (Check, bool) {
         }
         Err(error) => {
             let message = format!("{} {}", error.place, error.trouble);
-            let next = error.trouble.next();
+            let next = match error.trouble {
+                SecretTrouble::Nowhere => {
+                    "set one key in [remote.auth]; what only the unit of the service has, as a systemd credential, cannot be seen from here"
+                }
+                ref trouble => trouble.next(),
+            };
             (Check::problem(NAME, error.kind().into(), message, next), false)
         }
     }

@@ -159,7 +159,7 @@ impl State {
 async fn fly(shared: Arc<SharedState>, why: Why) -> Result<Arc<SecretString>, Error> {
     let before = shared.lock().held.clone();
     let outcome = match (before, why) {
-        (Some(held), Why::Due) => shared.issuer.refresh(held).await,
+        (Some(held), Why::Due) => Ok(shared.issuer.refresh(held).await),
         (None, Why::Due) | (_, Why::Refused) => shared.issuer.fetch().await,
     };
     let mut state = shared.lock();
