@@ -69,17 +69,19 @@ impl<'c> Known<'c> {
         Ok(Known { place: Some(place), asked, state, note })
     }
 
-    /// One line for people.
-    pub(super) fn sentence(&self) -> String {
+    /// The path with its word.
+    pub(super) fn heading(&self) -> String {
         let name = match &self.place {
             Some(place) => format!("{}/{}", place.mirror.name, place.path),
             None => self.asked.clone(),
         };
-        let mut line = format!("{name}: {}", self.state);
-        if !self.note.is_empty() {
-            line.push_str(", ");
-            line.push_str(&self.note);
-        }
+        let note = if self.note.is_empty() { String::new() } else { format!(", {}", self.note) };
+        format!("{name}: {}{note}", self.state)
+    }
+
+    /// One line for people.
+    pub(super) fn sentence(&self) -> String {
+        let mut line = self.heading();
         let trouble = self.place.as_ref().and_then(Place::trouble);
         if let Some(trouble) = trouble {
             line.push_str(", ");
@@ -91,7 +93,7 @@ impl<'c> Known<'c> {
     /// The object of a file of the contract.
     pub(super) fn to_json(&self) -> Value {
         let place = self.place.as_ref();
-        let row = place.and_then(|place| place.file.as_ref()).and_then(|file| file.row.as_ref());
+        let row = place.and_then(Place::row);
         let confirmed = row.and_then(|row| row.confirmed);
         let mut value = json!({
             "mirror": place.map(|place| place.mirror.name.clone()),
@@ -152,6 +154,11 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// What the journal knows of a file of this name.
+    pub(super) fn row(&self) -> Option<&FileRow> {
+        self.file.as_ref().and_then(|file| file.row.as_ref())
+    }
+
     fn trouble(&self) -> Option<&TroubleRow> {
         self.file.as_ref().and_then(|file| file.trouble.as_ref())
     }
@@ -161,7 +168,7 @@ impl Place<'_> {
             return judge_folder(folder, audit);
         }
         let state = self.file.as_ref().map_or(EntryState::Unknown, |file| file.state);
-        let row = self.file.as_ref().and_then(|file| file.row.as_ref());
+        let row = self.row();
         let itself = self.explained.at == self.path;
         judge_file(state, row, &self.explained.kind, itself)
     }

@@ -6,6 +6,8 @@ mod demo;
 mod emulator;
 mod errors;
 mod exit;
+mod explain;
+mod explain_next;
 mod health;
 mod history;
 mod known;
@@ -13,6 +15,7 @@ mod locate;
 mod next;
 mod output;
 mod progress;
+mod rule;
 mod run;
 mod status;
 mod status_view;
@@ -81,6 +84,8 @@ enum Command {
     Errors(errors::Args),
     /// What happened, newest last
     History(history::Args),
+    /// Why a path is as it is, and what happens next
+    Explain(explain::Args),
     /// End with 0 only if every mirror is current, as the journal and a look at the disk prove it
     Health(health::Args),
     /// Check, show or write the configuration
@@ -123,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&global, &args),
         Command::Errors(args) => errors::run(&global, &args),
         Command::History(args) => history::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
         Command::Demo(args) => demo::run(&global, &args),
