@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::daemon::Daemon;
 use super::explain_next::{Outlook, outlook};
 use super::known::{Known, Place, trouble_json};
-use super::next::Waits;
+use super::next::{Waits, tries};
 use super::rule::RuleAt;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
@@ -105,14 +105,8 @@ impl Answer<'_> {
         }
         if let Some(entry) = &self.trouble {
             let trouble = &entry.trouble;
-            let since = output::time(trouble.first_at_ms);
-            fact(
-                "trouble",
-                format!(
-                    "{} ({}, {} tries, since {since})",
-                    trouble.message, trouble.class, trouble.attempts
-                ),
-            );
+            let about = format!("{} ({}, {})", trouble.message, trouble.class, tries(trouble));
+            fact("trouble", about);
         }
         for condition in &self.conditions {
             let since = output::time(condition.since_ms);

@@ -67,7 +67,11 @@ fn left_out(skip: Skip, rule: Option<&RuleAt>) -> String {
 /// It is to be mirrored and is not: the strongest obstacle is named first.
 fn waiting(state: &str, outlook: &Outlook<'_>) -> String {
     if let Some(idle) = &outlook.idle {
-        return idle.clone();
+        // What is blocked stays so when the daemon is back.
+        return match outlook.waits {
+            Some(waits) if state == "blocked" => format!("{}. {idle}", waits.describe()),
+            _ => idle.clone(),
+        };
     }
     if let Some(condition) = outlook.condition {
         let kind = condition.kind.as_str();
@@ -124,8 +128,11 @@ mod tests {
         check(stopped, "everything waits");
         let idle = Some("not running".to_owned());
         check(Outlook { condition: Some(&offline), idle, ..about("pending") }, "not running");
-        let idle = Some("not running".to_owned());
-        check(Outlook { idle, ..about("synced") }, "exactly this");
+        let idle = || Some("not running".to_owned());
+        let blocked = || Outlook { idle: idle(), waits: Some(Waits::Change), ..about("blocked") };
+        check(blocked(), "waits for a change");
+        check(blocked(), "not running");
+        check(Outlook { idle: idle(), ..about("synced") }, "exactly this");
         check(Outlook { in_mirror: false, ..about("unknown") }, "no folder");
     }
 

@@ -111,6 +111,7 @@ impl<'c> Known<'c> {
         {
             object.insert("files".into(), folder.files.into());
             object.insert("waiting".into(), folder.waiting.into());
+            object.insert("blocked".into(), folder.blocked.into());
             object.insert("unreadable_folders".into(), folder.failed_directories.into());
             let unseen = audit.unseen + audit.changed + audit.gone + audit.unreadable;
             object.insert("not_seen_yet".into(), unseen.into());
@@ -194,8 +195,12 @@ fn judge_folder(folder: &FolderStatus, audit: &Audit) -> (&'static str, String) 
     }
     let mut note = match waiting {
         0 => format!("a folder with {} files", folder.files),
+        1 => format!("a folder with {} files, of which 1 is not mirrored", folder.files),
         n => format!("a folder with {} files, of which {n} are not mirrored", folder.files),
     };
+    if folder.blocked > 0 {
+        note.push_str(&format!("; {} blocked: see `smh-mirror errors`", folder.blocked));
+    }
     if let Some(found) = verdict::found(audit) {
         note.push_str("; ");
         note.push_str(&found);
@@ -206,7 +211,8 @@ fn judge_folder(folder: &FolderStatus, audit: &Audit) -> (&'static str, String) 
             folder.failed_directories
         ));
     }
-    let state = if folder.failed_directories + audit.unreadable > 0 {
+    let failed = folder.blocked + folder.failed_directories + audit.unreadable;
+    let state = if failed > 0 {
         "blocked"
     } else if waiting + folder.pending_directories > 0 || !audit.is_clean() {
         "pending"
@@ -342,12 +348,18 @@ mod tests {
 
     #[test]
     fn a_folder_is_synced_only_when_both_sides_say_so() {
-        let none =
-            FolderStatus { files: 2, waiting: 0, pending_directories: 0, failed_directories: 0 };
+        let none = FolderStatus {
+            files: 2,
+            waiting: 0,
+            blocked: 0,
+            pending_directories: 0,
+            failed_directories: 0,
+        };
         let clean = Audit::default();
         let check = |folder: FolderStatus, audit: &Audit| judge_folder(&folder, audit).0;
         assert_eq!(check(none, &clean), "synced");
         assert_eq!(check(FolderStatus { waiting: 1, ..none }, &clean), "pending");
+        assert_eq!(check(FolderStatus { waiting: 1, blocked: 1, ..none }, &clean), "blocked");
         assert_eq!(check(FolderStatus { pending_directories: 1, ..none }, &clean), "pending");
         assert_eq!(check(FolderStatus { failed_directories: 1, ..none }, &clean), "blocked");
         assert_eq!(check(none, &Audit { changed: 1, ..Audit::default() }), "pending");

@@ -70,6 +70,17 @@ impl Waits {
     }
 }
 
+/// How often it was tried, and since when.
+pub(super) fn tries(trouble: &TroubleRow) -> String {
+    let since = output::time(trouble.first_at_ms);
+    match trouble.attempts {
+        // A restart counts anew.
+        0 => format!("since {since}"),
+        1 => format!("1 try, {since}"),
+        n => format!("{n} tries since {since}, the last {}", output::time(trouble.last_at_ms)),
+    }
+}
+
 /// What happens next under a condition, by its word. Empty for one that this program does not know:
 /// its message says what to do.
 pub(super) fn after_condition(kind: &str) -> &'static str {

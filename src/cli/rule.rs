@@ -56,16 +56,20 @@ impl RuleAt {
 
     /// For people.
     pub(super) fn describe(&self) -> String {
-        let does = if self.leaves_out { "leaves out" } else { "brings back" };
         let what =
-            if self.above { format!("{}, with all in it", self.at) } else { "it".to_owned() };
+            if self.above { format!("{}, with all in it,", self.at) } else { "it".to_owned() };
+        let does = if self.leaves_out {
+            format!("leaves {what} out")
+        } else {
+            format!("brings {what} back")
+        };
         match &self.source {
             Source::BuiltIn => {
-                format!("`{}` of the built-in list of temporary names {does} {what}", self.text)
+                format!("`{}` of the built-in list of temporary names {does}", self.text)
             }
             Source::Config { file, line } | Source::IgnoreFile { file, line } => {
                 let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-                format!("`{}` in {}{line} {does} {what}", self.text, file.display())
+                format!("`{}` in {}{line} {does}", self.text, file.display())
             }
         }
     }
