@@ -347,3 +347,22 @@ fn a_failure_is_explained_with_what_happens_next() {
     let elsewhere = asked(&bed, &["explain", "--json", "/"], 0);
     assert_eq!((&elsewhere["mirror"], &elsewhere["state"]), (&Value::Null, &json!("unknown")));
 }
+
+#[test]
+fn what_cannot_be_read_is_not_healthy() {
+    let bed = Bed::new();
+    bed.write("d/a", "a");
+    bed.ends(&["sync"], 0);
+    // Rules that cannot be read make a folder unknown, whoever runs the test.
+    let rules = bed.write("d/.smh-mirrorignore", vec![b'#'; (1 << 20) + 1]);
+    let mirror = health(&bed, 4);
+    assert_eq!((&mirror["disk"]["unreadable"], &mirror["state"]), (&json!(1), &json!("behind")));
+    let path = bed.root().join("d/a");
+    let answer = asked(&bed, &["explain", "--json", path.to_str().unwrap()], 0);
+    assert_eq!(
+        (&answer["state"], &answer["disk"]["kind"]),
+        (&json!("unknown"), &json!("unreadable"))
+    );
+    fs::remove_file(rules).unwrap();
+    bed.ends(&["health"], 0);
+}
