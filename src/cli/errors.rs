@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::daemon::Daemon;
 use super::known::trouble_json;
 use super::locate::need;
-use super::next::{Waits, after_condition};
+use super::next::{Waits, after_condition, tries};
 use super::status_view::text;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
@@ -114,13 +114,7 @@ fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
         // Most messages name it already.
         let id = trouble.request_id.as_ref().filter(|id| !trouble.message.contains(id.as_str()));
         about.extend(id.map(|id| format!("request {id}")));
-        let since = output::time(trouble.first_at_ms);
-        about.push(match trouble.attempts {
-            // A restart counts anew.
-            0 => format!("since {since}"),
-            1 => format!("1 try, {since}"),
-            n => format!("{n} tries since {since}, the last {}", output::time(trouble.last_at_ms)),
-        });
+        about.push(tries(trouble));
         let next = Waits::of(trouble, entry.next_at_ms, now_ms).describe();
         if !output::line(&format!("{first}\n    {}\n    {next}", about.join(", "))) {
             return;

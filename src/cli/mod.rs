@@ -7,6 +7,8 @@ mod doctor;
 mod emulator;
 mod errors;
 mod exit;
+mod explain;
+mod explain_next;
 mod health;
 mod history;
 mod known;
@@ -15,6 +17,7 @@ mod next;
 mod output;
 mod progress;
 mod retry;
+mod rule;
 mod run;
 mod status;
 mod status_view;
@@ -83,6 +86,8 @@ enum Command {
     Errors(errors::Args),
     /// What happened, newest last
     History(history::Args),
+    /// Why a path is as it is, and what happens next
+    Explain(explain::Args),
     /// End with 0 only if every mirror is current, as the journal and a look at the disk prove it
     Health(health::Args),
     /// Try again now what failed, blocked or waiting
@@ -129,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&global, &args),
         Command::Errors(args) => errors::run(&global, &args),
         Command::History(args) => history::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Retry(args) => retry::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),

@@ -28,7 +28,7 @@ impl Waits {
         match next_at_ms {
             Some(at) if at > now_ms => Waits::Until(at),
             Some(_) => Waits::Turn,
-            None if trouble.class == Class::Local => Waits::Scan,
+            None if matches!(trouble.class, Class::Local | Class::Defect) => Waits::Scan,
             None if trouble.code.as_deref() == Some(DIRECTORY_BLOCKED) => Waits::Directory,
             None => Waits::Change,
         }
@@ -58,15 +58,21 @@ impl Waits {
         match self {
             Waits::Until(at) => format!("tried again at {}", output::time(at)),
             Waits::Turn => "tried again as soon as it is its turn".to_owned(),
-            Waits::Scan => {
-                "tried again at each scan, and when its content or its rights change".to_owned()
-            }
+            Waits::Scan => "tried again at each scan, and when it changes".to_owned(),
             Waits::Directory => "waits for its directory".to_owned(),
-            Waits::Change => {
-                "waits for a change of the file; `touch` it, or run `smh-mirror sync` with the daemon down, to try again"
-                    .to_owned()
-            }
+            Waits::Change => "waits for a change of the file, or for `smh-mirror retry`".to_owned(),
         }
+    }
+}
+
+/// How often it was tried, and since when.
+pub(super) fn tries(trouble: &TroubleRow) -> String {
+    let since = output::time(trouble.first_at_ms);
+    match trouble.attempts {
+        // A restart counts anew.
+        0 => format!("since {since}"),
+        1 => format!("1 try, {since}"),
+        n => format!("{n} tries since {since}, the last {}", output::time(trouble.last_at_ms)),
     }
 }
 
@@ -76,8 +82,12 @@ pub(super) fn after_condition(kind: &str) -> &'static str {
     match kind {
         "offline" => "everything waits; the service is asked again by itself",
         "auth" => "everything waits; tried again by itself, slowly, once the credentials are right",
-        "quota" => "files wait and are tried again within the hour; make room",
+        "quota" => {
+            "files wait, and one is tried within the hour; make room, then `smh-mirror retry`"
+        }
         "throttled" => "the daemon goes on, slower",
+        "rebuilding" => "it ends by itself; nothing that the library holds is sent again",
+        "clock" => "nothing waits for it",
         "root" => "nothing is concluded from it; the root is looked at again every 15 seconds",
         _ => "",
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a surprise ends the test")]
 
+mod asking;
 mod bed;
 mod client;
 mod config;
