@@ -1,5 +1,6 @@
 //! The shared harness: a folder, an emulator and the real binary, all in one temporary place.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -58,6 +59,13 @@ impl Running {
 #[expect(clippy::disallowed_methods, reason = "deadlines of tests are real time")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Bytes that differ from place to place and from seed to seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
 }
 
 /// Looks until `look` gives something.
@@ -188,6 +196,14 @@ impl Bed {
         fs::write(self.path("config.toml"), text).unwrap();
     }
 
+    /// Has the daemon use this token instead of making its own.
+    pub(crate) fn token_instead_of_secret(&self, token: &str) {
+        self.secret(token);
+        let file = self.path("config.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, text.replace("library_secret_file", "access_token_file")).unwrap();
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = binary();
         command.arg("-c").arg(self.path("config.toml")).args(args);
@@ -205,6 +221,13 @@ impl Bed {
         let err = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{args:?}\n{out}\n{err}");
         (out, err)
+    }
+
+    /// A command in the background; what it says is kept in `said`.
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        let open =
+            || fs::File::options().create(true).append(true).open(self.path("said")).unwrap();
+        Running(self.command(args).stdout(open()).stderr(open()).spawn().unwrap())
     }
 
     /// The daemon, in the background, with its log in a file.
@@ -313,6 +336,62 @@ impl Bed {
         assert_eq!(self.call("POST", "/_emulator/faults", Some(rule)).0, 204);
     }
 
+    /// How often rules of this route and effect hit.
+    pub(crate) fn hits(&self, route: &str, effect: &Value) -> u64 {
+        let (_, rules) = self.call("GET", "/_emulator/faults", None);
+        let effect = effect.as_object().unwrap();
+        rules
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|rule| rule["route"] == route)
+            .filter(|rule| effect.iter().all(|(name, value)| rule["effect"][name] == *value))
+            .map(|rule| rule["hits"].as_u64().unwrap())
+            .sum()
+    }
+
+    /// What the library holds below the mirror's folder: path, and size of a file.
+    fn held(&self) -> BTreeMap<String, Option<u64>> {
+        let (_, tree) = self.call("GET", "/_emulator/tree", None);
+        tree["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|entry| {
+                let path = entry["path"].as_str().unwrap().strip_prefix("backup/")?.to_owned();
+                Some((path, entry["size"].as_u64()))
+            })
+            .collect()
+    }
+
+    /// Entries of the folder that the library does not hold as they are.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let held = self.held();
+        walk(&self.root())
+            .into_iter()
+            .filter(|(path, content)| match (content, held.get(path)) {
+                (None, Some(None)) => false,
+                (Some(content), Some(Some(size))) => {
+                    *size != content.len() as u64
+                        || fs::read(self.objects().join(path)).ok().as_ref() != Some(content)
+                }
+                _ => true,
+            })
+            .map(|(path, _)| path)
+            .collect()
+    }
+
+    /// Entries of the library that the folder does not have.
+    pub(crate) fn extra(&self) -> Vec<String> {
+        let here = walk(&self.root());
+        self.held().into_keys().filter(|path| !here.contains_key(path)).collect()
+    }
+
+    /// Uploads that were started and neither confirmed nor cancelled.
+    pub(crate) fn open_uploads(&self) -> u64 {
+        self.call("GET", "/_emulator/tree", None).1["openUploads"].as_u64().unwrap()
+    }
+
     pub(crate) fn no_faults(&self) {
         self.call("DELETE", "/_emulator/faults", None);
     }
@@ -350,6 +429,25 @@ impl Bed {
     pub(crate) fn diff(&self) -> String {
         diff(&self.root(), &self.objects())
     }
+}
+
+/// Everything below `folder` by its path; directories have no content.
+pub(crate) fn walk(folder: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(dir) = folders.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                found.insert(name, None);
+                folders.push(path);
+            } else {
+                found.insert(name, Some(fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found
 }
 
 pub(crate) fn diff(one: &Path, other: &Path) -> String {

@@ -8,5 +8,6 @@ mod config;
 mod emulator;
 mod emulator_upload;
 mod failing;
+mod matrix;
 mod mirroring;
 mod rooms;
