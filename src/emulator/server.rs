@@ -335,7 +335,7 @@ impl Server {
             _ => {
                 let headers = &context.parts.headers;
                 match route {
-                    "cos.post" => cos::post(&self.store, headers, &mut body).await,
+                    "cos.post" => cos::post(&self.store, headers, &mut body, effect.sip).await,
                     "cos.put" | "cos.part" => {
                         cos::put(&self.store, key, &context.query, headers, &mut body).await
                     }

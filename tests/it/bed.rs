@@ -40,6 +40,11 @@ impl Running {
     /// Asks to stop, and gives the exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal(rustix::process::Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for the end, and gives the exit code.
+    fn wait(&mut self) -> Option<i32> {
         let began = now();
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
@@ -69,13 +74,20 @@ pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Looks until `look` gives something.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_or(|| what.to_owned(), look)
+}
+
+/// The same; what was waited for is told as it is in the end.
+pub(crate) fn until_or<T>(what: impl FnOnce() -> String, mut look: impl FnMut() -> Option<T>) -> T {
     let began = now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "waited in vain for: {what}");
+        if began.elapsed() > PATIENCE {
+            panic!("waited in vain for: {}", what());
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -234,6 +246,19 @@ impl Bed {
     pub(crate) fn daemon(&self) -> Running {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         Running(self.command(&["run"]).stderr(log).spawn().unwrap())
+    }
+
+    /// The daemon, when it has scanned everything and says that all is mirrored.
+    pub(crate) fn daemon_until_current(&self) -> Running {
+        let before = self.log().len();
+        let daemon = self.daemon();
+        let what = || format!("current after a scan: {}\n{}", self.mirror(), &self.log()[before..]);
+        until_or(what, || {
+            // What the journal says before the first scan is the word of the daemon before.
+            let scanned = self.log()[before..].contains("scan complete");
+            (scanned && self.mirror()["state"] == "current").then_some(())
+        });
+        daemon
     }
 
     pub(crate) fn log(&self) -> String {

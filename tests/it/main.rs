@@ -5,6 +5,7 @@
 mod bed;
 mod client;
 mod config;
+mod crash;
 mod emulator;
 mod emulator_upload;
 mod failing;
