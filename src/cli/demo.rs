@@ -129,7 +129,7 @@ async fn in_runtime(
         .await
         .map_err(|error| Failure::from(anyhow::Error::from(error)))?;
     let reader = crate::journal::Reader::of(journal);
-    let view = super::status_view::collect(&config, &reader, None, clock.now().unix_ms)?;
+    let view = super::status_view::collect(&config, Some(&reader), None, clock.now().unix_ms)?;
     output::line(&view.to_text());
     emulator.stop();
     Ok(if finished == Finished::Drained { view.exit() } else { Exit::Done })

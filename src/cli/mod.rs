@@ -1,15 +1,21 @@
 //! What a person types and reads: arguments, one file a command, output.
 
 mod config;
+mod daemon;
 mod demo;
 mod emulator;
 mod exit;
+mod health;
+mod known;
+mod locate;
 mod output;
 mod progress;
+mod retry;
 mod run;
 mod status;
 mod status_view;
 mod sync;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Environment, kind_of};
+use crate::journal::{JournalError, LockError, Reader};
 use crate::service::ServiceError;
 pub use exit::{Exit, Failure};
 
@@ -68,6 +75,10 @@ enum Command {
     Sync(sync::Args),
     /// What is mirrored, what waits, what is wrong
     Status(status::Args),
+    /// End with 0 only if every mirror is current, as the journal and a look at the disk prove it
+    Health(health::Args),
+    /// Try again now what failed, blocked or waiting
+    Retry(retry::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
     /// See it work: mirror a folder into an emulator inside this process
@@ -78,7 +89,6 @@ enum Command {
 
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Failure {
-        use crate::journal::{JournalError, LockError};
         let exit = match &error {
             ServiceError::Machine(problems) => kind_of(problems).into(),
             ServiceError::Client(_) => Exit::Config,
@@ -107,11 +117,27 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
+        Command::Health(args) => health::run(&global, &args),
+        Command::Retry(args) => retry::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
         Command::Demo(args) => demo::run(&global, &args),
         Command::Emulator(args) => emulator::run(args),
     };
     exit::report(done)
+}
+
+/// The journal, for asking; `None`: there is none yet, nothing was ever seen.
+fn reader(config: &Config) -> Result<Option<Reader>, Failure> {
+    match Reader::open(&config.state_dir) {
+        Ok(reader) => Ok(Some(reader)),
+        Err(JournalError::Missing(_)) => Ok(None),
+        Err(error) => Err(unexpected(error)),
+    }
+}
+
+/// The journal failed where it should not.
+fn unexpected(error: JournalError) -> Failure {
+    Failure::from(anyhow::Error::from(error))
 }
 
 /// The runtime of the shell ring: two workers are enough, the rest waits.

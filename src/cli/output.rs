@@ -49,8 +49,12 @@ pub(super) fn time(unix_ms: i64) -> String {
         .unwrap_or_else(|_| unix_ms.to_string())
 }
 
-/// How long ago, roughly.
+/// How long ago, roughly. A time in the future, after a clock was set back, is told as it is: calling
+/// it fresh would be a lie.
 pub(super) fn ago(unix_ms: i64, now_ms: i64) -> String {
+    if unix_ms > now_ms + 1000 {
+        return time(unix_ms);
+    }
     let seconds = (now_ms - unix_ms).max(0) / 1000;
     match seconds {
         0..=119 => format!("{seconds} s ago"),
@@ -104,6 +108,13 @@ mod tests {
         assert_eq!(gone.exit, Exit::Done);
         let full = write_to(&mut Closed(ErrorKind::StorageFull), "a").unwrap_err();
         assert_eq!(full.exit, Exit::Unexpected);
+    }
+
+    #[test]
+    fn what_lies_in_the_future_is_not_called_fresh() {
+        assert_eq!(ago(5_000, 8_000), "3 s ago");
+        assert_eq!(ago(8_500, 8_000), "0 s ago");
+        assert_eq!(ago(100_000, 8_000), "1970-01-01T00:01:40Z");
     }
 
     #[test]

@@ -1,95 +1,111 @@
-//! What the status says: derived from the journal alone, the same words for people, programs and units.
+//! What the status says: the same words for people, programs and units. From the journal, and on
+//! demand from a look at the disk.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
-use super::{Exit, Failure, output};
+use super::daemon::Daemon;
+use super::verdict::{self, Evidence, Worker};
+use super::{Exit, Failure, output, unexpected};
 use crate::config::Config;
-use crate::journal::{ConditionKind, Counts, Holder, MirrorStatus, Reader};
+use crate::journal::{ConditionKind, MirrorStatus, Reader};
+use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
+use crate::tree::Lister;
 
 /// All mirrors at one moment.
 pub(super) struct View {
-    daemon: Option<Holder>,
+    daemon: Option<Daemon>,
     now_ms: i64,
-    mirrors: Vec<MirrorView>,
+    pub(super) mirrors: Vec<MirrorView>,
 }
 
-struct MirrorView {
-    name: String,
+/// One mirror at one moment.
+pub(super) struct MirrorView {
+    pub(super) name: String,
     local: String,
     remote: String,
-    state: &'static str,
-    status: Option<MirrorStatus>,
+    pub(super) state: &'static str,
+    /// Why it is not current.
+    pub(super) reasons: Vec<String>,
+    /// What the journal says of it, as far as it speaks of this folder and this target.
+    pub(super) status: Option<MirrorStatus>,
+    /// What a look at the disk found, if there was one.
+    pub(super) audit: Option<Audit>,
 }
 
-/// Asks the journal about every mirror that is configured.
+/// Asks the journal about every mirror that is configured. Without a reader there is none yet: nothing
+/// was ever seen.
 pub(super) fn collect(
     config: &Config,
-    reader: &Reader,
-    daemon: Option<Holder>,
+    reader: Option<&Reader>,
+    daemon: Option<Daemon>,
     now_ms: i64,
 ) -> Result<View, Failure> {
-    let mut known = reader
-        .snapshot(Reader::mirrors)
-        .map_err(|error| Failure::from(anyhow::Error::from(error)))?;
-    Ok(view(config, daemon, now_ms, |name| {
-        let at = known.iter().position(|status| status.name == name)?;
-        Some(known.swap_remove(at))
-    }))
+    collect_with(config, reader, daemon, now_ms, &mut Vec::new())
 }
 
-/// There is no journal yet: nothing was ever seen.
-pub(super) fn nothing_yet(config: &Config, daemon: Option<Holder>, now_ms: i64) -> View {
-    view(config, daemon, now_ms, |_| None)
-}
-
-fn view(
+/// Looks at the disk, then asks the journal: what is called current was seen to be so.
+pub(super) fn collect_audited(
     config: &Config,
-    daemon: Option<Holder>,
+    reader: Option<&Reader>,
+    daemon: Option<Daemon>,
     now_ms: i64,
-    mut status: impl FnMut(&str) -> Option<MirrorStatus>,
-) -> View {
-    let mirrors = config
-        .mirrors
-        .iter()
-        .map(|mirror| {
-            let status = status(&mirror.name);
-            MirrorView {
-                name: mirror.name.clone(),
-                local: mirror.local.display().to_string(),
-                remote: mirror.remote.join("/"),
-                state: status.as_ref().map_or("unknown", |status| state(status, daemon.is_some())),
-                status,
+) -> Result<View, Failure> {
+    let mut audits = Vec::new();
+    if let Some(reader) = reader {
+        for known in reader.known_mirrors().map_err(unexpected)? {
+            let Some(mirror) = config.mirrors.iter().find(|m| m.name == known.name) else {
+                continue;
+            };
+            // Of another folder or target it would tell nothing.
+            if !verdict::is_same(config, mirror, &known) {
+                continue;
             }
-        })
-        .collect();
-    View { daemon, now_ms, mirrors }
-}
-
-/// The word for a mirror, the worst first. `current` needs a complete scan and nothing that waits.
-fn state(status: &MirrorStatus, running: bool) -> &'static str {
-    let has = |kind| status.conditions.iter().any(|condition| condition.kind == kind);
-    let counts = &status.counts;
-    if has(ConditionKind::Root) {
-        "held"
-    } else if has(ConditionKind::Auth) {
-        "auth"
-    } else if has(ConditionKind::Offline) {
-        "offline"
-    } else if status.scanned_at_ms.is_none() {
-        if running { "syncing" } else { "unknown" }
-    } else if counts.blocked + counts.retrying > 0 || has(ConditionKind::Quota) {
-        "behind"
-    } else if waits(counts) || status.dirty {
-        if running { "syncing" } else { "behind" }
-    } else {
-        "current"
+            let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+            let found = audit(reader, &known, &lister, &RelPath::root()).map_err(unexpected)?;
+            audits.push((mirror.name.clone(), found));
+        }
     }
+    collect_with(config, reader, daemon, now_ms, &mut audits)
 }
 
-fn waits(counts: &Counts) -> bool {
-    counts.pending + counts.uploading + counts.pending_directories > 0
+fn collect_with(
+    config: &Config,
+    reader: Option<&Reader>,
+    daemon: Option<Daemon>,
+    now_ms: i64,
+    audits: &mut Vec<(String, Audit)>,
+) -> Result<View, Failure> {
+    let mut known = match reader {
+        Some(reader) => reader.snapshot(Reader::mirrors).map_err(unexpected)?,
+        None => Vec::new(),
+    };
+    let worker = daemon.as_ref().map_or(Worker::Nobody, Daemon::worker);
+    let mut mirrors = Vec::with_capacity(config.mirrors.len());
+    for mirror in &config.mirrors {
+        let status = known
+            .iter()
+            .position(|status| status.known.name == mirror.name)
+            .map(|at| known.swap_remove(at));
+        let audit = audits
+            .iter()
+            .position(|(name, _)| *name == mirror.name)
+            .map(|at| audits.swap_remove(at).1);
+        let same =
+            status.as_ref().is_some_and(|status| verdict::is_same(config, mirror, &status.known));
+        let evidence = Evidence { status: status.as_ref(), same, worker, audit: audit.as_ref() };
+        mirrors.push(MirrorView {
+            name: mirror.name.clone(),
+            local: mirror.local.display().to_string(),
+            remote: mirror.remote.join("/"),
+            state: verdict::state(&evidence),
+            reasons: verdict::reasons(&evidence),
+            status: status.filter(|_| same),
+            audit,
+        });
+    }
+    Ok(View { daemon, now_ms, mirrors })
 }
 
 impl View {
@@ -98,9 +114,14 @@ impl View {
         self.mirrors.iter().all(|mirror| mirror.state == "current")
     }
 
+    /// Whether a mirror is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.mirrors.iter().any(|mirror| mirror.state == "held")
+    }
+
     /// How a pass ended, as an exit code.
     pub(super) fn exit(&self) -> Exit {
-        if self.mirrors.iter().any(|mirror| mirror.state == "held") {
+        if self.is_held() {
             Exit::Held
         } else if self.is_current() {
             Exit::Done
@@ -111,18 +132,14 @@ impl View {
 
     /// The contract of design section 9.
     pub(super) fn to_json(&self) -> Value {
-        let daemon = match &self.daemon {
-            Some(holder) => json!({
-                "running": true,
-                "pid": holder.pid,
-                "version": holder.version,
-                "since": output::time(holder.since_ms),
-            }),
-            None => json!({"running": false, "pid": null, "version": null, "since": null}),
-        };
         let mirrors: Vec<Value> =
             self.mirrors.iter().map(|mirror| self.mirror_json(mirror)).collect();
-        json!({"schema": 1, "daemon": daemon, "mirrors": mirrors})
+        json!({"schema": 1, "daemon": self.daemon_json(), "mirrors": mirrors})
+    }
+
+    /// The object `daemon` of the contract.
+    pub(super) fn daemon_json(&self) -> Value {
+        Daemon::to_json(self.daemon.as_ref())
     }
 
     fn mirror_json(&self, mirror: &MirrorView) -> Value {
@@ -181,6 +198,7 @@ impl View {
             "holds": holds,
             "conditions": shown,
             "last_trouble": trouble,
+            "reasons": mirror.reasons,
         })
     }
 
@@ -215,7 +233,20 @@ impl View {
         let mut lines: Vec<String> =
             table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
         for mirror in &self.mirrors {
-            let Some(status) = &mirror.status else { continue };
+            let Some(status) = &mirror.status else {
+                lines.extend(
+                    mirror.reasons.iter().map(|reason| format!("{}: {reason}", mirror.name)),
+                );
+                continue;
+            };
+            if let Some(audit) = &mirror.audit {
+                let root = audit.root.clone();
+                lines.extend(
+                    root.into_iter()
+                        .chain(verdict::found(audit))
+                        .map(|found| format!("{}: {found}", mirror.name)),
+                );
+            }
             for condition in &status.conditions {
                 lines.push(format!(
                     "{}: {} since {}: {}",
@@ -234,11 +265,9 @@ impl View {
         lines.join("\n")
     }
 
-    /// Says what nobody knows while no daemon runs.
-    pub(super) fn note(&self) -> Option<&'static str> {
-        self.daemon.is_none().then_some(
-            "The daemon is not running: what changed since the time above is not known. Start it with `smh-mirror run`, or make one pass with `smh-mirror sync`.",
-        )
+    /// Says what nobody knows while no daemon works.
+    pub(super) fn note(&self) -> Option<String> {
+        Daemon::note(self.daemon.as_ref())
     }
 }
 

@@ -56,7 +56,7 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
         tracing::warn!(%error, "the journal is not folded up; the next start does it");
     }
     let reader = Reader::of(journal);
-    let view = status_view::collect(config, &reader, None, clock.now().unix_ms)?;
+    let view = status_view::collect(config, Some(&reader), None, clock.now().unix_ms)?;
     drop(prepared.lock);
     summary(global, args, &view, &progress)?;
     match finished {
@@ -132,13 +132,13 @@ fn dry_run(global: &Global, config: &Config) -> Result<Exit, Failure> {
     let mut bytes = 0_u64;
     let unexpected = |error| Failure::from(anyhow::Error::from(error));
     for mirror in reader.mirrors().map_err(unexpected)? {
-        for pending in reader.pending(mirror.id, LISTED).map_err(unexpected)? {
+        for pending in reader.pending(mirror.known.id, LISTED).map_err(unexpected)? {
             files += 1;
             bytes += pending.size;
             let what = if pending.known { "changed" } else { "new" };
             if global.json {
                 all.push(serde_json::json!({
-                    "mirror": mirror.name,
+                    "mirror": mirror.known.name,
                     "path": String::from_utf8_lossy(pending.path.as_bytes()),
                     "size": pending.size,
                     "change": what,
@@ -147,7 +147,7 @@ fn dry_run(global: &Global, config: &Config) -> Result<Exit, Failure> {
                 let shown = output::bytes(pending.size);
                 if !output::line(&format!(
                     "would send {}/{} ({shown}, {what})",
-                    mirror.name, pending.path
+                    mirror.known.name, pending.path
                 )) {
                     return Ok(Exit::Done);
                 }

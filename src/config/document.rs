@@ -48,7 +48,7 @@ pub(super) fn keys_of(section: &str) -> &'static [&'static str] {
 pub struct Lines(BTreeMap<String, usize>);
 
 impl Lines {
-    /// The line of a key such as `mirror.docs.local`; `None` when the file does not have it.
+    /// The line of a key such as `mirror.docs.local`, or of a rule such as `mirror.docs.exclude[0]`; `None` when the file does not have it.
     #[must_use]
     pub fn of(&self, key: &str) -> Option<usize> {
         self.0.get(key).copied()
@@ -146,6 +146,15 @@ impl<'a, 'b> Section<'a, 'b> {
                 reader.report.add(Some(line), self.path(key), wrong);
                 None
             }
+        }
+    }
+
+    /// Remembers the line of each item of a list, as `key[0]`, `key[1]` and so on.
+    pub(super) fn note_items(&self, reader: &mut Reader<'_>, key: &str) {
+        let Some((_, value)) = self.find(key) else { return };
+        for (at, item) in value.get_ref().as_array().into_iter().flatten().enumerate() {
+            let line = reader.line(item.span().start);
+            reader.lines.0.insert(format!("{}[{at}]", self.path(key)), line);
         }
     }
 

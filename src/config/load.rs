@@ -233,6 +233,7 @@ fn mirror(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Draft {
         values::remote_folder,
     );
     let exclude = section.take(reader, "exclude", values::exclude);
+    section.note_items(reader, "exclude");
     let settle = span(reader, section, "settle", defaults::SETTLE, Duration::ZERO);
     let settle_max = span(reader, section, "settle_max", defaults::SETTLE_MAX, Duration::ZERO);
     let rescan = span(reader, section, "rescan", defaults::RESCAN, defaults::LEAST_RESCAN);

@@ -28,6 +28,16 @@ pub struct Config {
     pub lines: Lines,
 }
 
+impl Config {
+    /// Where the copies of a mirror go, as the journal remembers it: what is known of copies elsewhere
+    /// says nothing about these.
+    #[must_use]
+    pub fn target(&self, mirror: &Mirror) -> String {
+        let Remote { library_id, space_id, .. } = &self.remote;
+        format!("{library_id}/{space_id}/{}", mirror.remote.join("/"))
+    }
+}
+
 /// A space of an SMH library and how to be let in.
 #[derive(Clone)]
 pub struct Remote {

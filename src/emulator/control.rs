@@ -87,6 +87,14 @@ pub(super) fn handle(
                         .as_u64()
                         .map(|seconds| options.key_life = Duration::from_secs(seconds))
                         .is_some(),
+                    ("token_life_seconds", Value::Null) => {
+                        options.token_life = None;
+                        true
+                    }
+                    ("token_life_seconds", value) => value
+                        .as_u64()
+                        .map(|seconds| options.token_life = Some(Duration::from_secs(seconds)))
+                        .is_some(),
                     ("library_secret", Value::String(secret)) => {
                         options.library_secret.clone_from(secret);
                         true

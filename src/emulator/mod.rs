@@ -57,6 +57,8 @@ pub struct Options {
     pub form_life: Duration,
     /// How long a confirm key is known (sheet section 14: a day).
     pub key_life: Duration,
+    /// Longest period of a token, whatever is asked for (sheet section 2: 30 minutes were seen).
+    pub token_life: Option<Duration>,
 }
 
 /// Certificate and key in PEM files.
@@ -84,6 +86,7 @@ impl Options {
             media: false,
             form_life: Duration::from_secs(600),
             key_life: Duration::from_secs(86_400),
+            token_life: None,
         }
     }
 }

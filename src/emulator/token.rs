@@ -39,6 +39,11 @@ pub(super) fn create(store: &Store, query: &HashMap<String, String>) -> Answer {
         Some(period) if period > 0 => period.max(SHORTEST_PERIOD),
         _ => DEFAULT_PERIOD,
     };
+    let longest = inner
+        .options
+        .token_life
+        .map_or(i64::MAX, |life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX));
+    let period = period.min(longest);
     let grants = query
         .get("grant")
         .map(|grants| grants.split(',').filter(|g| !g.is_empty()).map(str::to_owned).collect())

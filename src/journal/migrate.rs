@@ -59,4 +59,42 @@ mod tests {
         connection.pragma_update(None, "user_version", newest() + 1).expect("pragma");
         assert!(matches!(migrate(&mut connection), Err(JournalError::Newer { .. })));
     }
+
+    /// Saved by the program of version 1: two files that are mirrored, one that is blocked, one that is posted and
+    /// not confirmed, a link that is left out.
+    const VERSION_1: &[u8] =
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/journal-v1.db"));
+
+    #[test]
+    fn a_journal_of_version_1_keeps_everything() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("journal.db");
+        std::fs::write(&path, VERSION_1).expect("a copy");
+        let counts = |connection: &Connection| -> Vec<i64> {
+            ["mirror", "dir", "file", "upload", "trouble", "skipped", "activity"]
+                .iter()
+                .map(|table| {
+                    connection
+                        .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+                        .expect("a count")
+                })
+                .collect()
+        };
+        let mut connection = Connection::open(&path).expect("the saved file");
+        assert_eq!(version(&connection).expect("version"), 1);
+        let before = counts(&connection);
+        assert_eq!(before[..6], [1, 4, 4, 1, 2, 1]);
+        migrate(&mut connection).expect("migrated");
+        assert_eq!(version(&connection).expect("version"), newest());
+        assert_eq!(counts(&connection), before);
+        // What was mirrored before needs no listing of the remote.
+        let adopting: bool = connection
+            .query_row("SELECT adopting FROM mirror", [], |row| row.get(0))
+            .expect("a mirror");
+        assert!(!adopting);
+        let synced: i64 = connection
+            .query_row("SELECT count(*) FROM file WHERE next_at_ms IS NULL", [], |row| row.get(0))
+            .expect("a count");
+        assert_eq!(synced, 2);
+    }
 }

@@ -5,6 +5,8 @@
 mod dirs;
 mod error;
 mod files;
+#[cfg(test)]
+mod inspect;
 mod lock;
 mod migrate;
 mod mirrors;
@@ -22,7 +24,8 @@ pub use lock::{Holder, LockError, StateLock};
 pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, SetAside};
 pub use query::{
-    Counts, EntryState, FileStatus, MirrorStatus, PendingFile, Reader, SkippedPath, TroublePath,
+    Counts, EntryState, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror, MirrorStatus,
+    OpenUpload, PendingFile, Reader, SkippedPath, TroublePath, Troubles,
 };
 pub use rows::{
     ConditionKind, ConditionRow, ConfirmedRow, DirId, DirRow, DueFile, EntryId, FileRow, MirrorId,

@@ -133,7 +133,7 @@ impl Journal {
     }
 }
 
-fn settings(connection: &Connection) -> Result<(), JournalError> {
+pub(super) fn settings(connection: &Connection) -> Result<(), JournalError> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;
@@ -247,3 +247,7 @@ fn set_aside(path: &Path, stamp: &str) -> Result<PathBuf, JournalError> {
         .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?;
     Ok(aside)
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

@@ -1,7 +1,10 @@
 //! The heart: what to do about a difference between disk and library, and doing it.
 //!
-//! Pure: `plan`, `transfer`, `step`, `backoff`, `limiter`, `gate`, `quota`. Deterministic: `engine`. Shell: `shell`, `run`.
+//! Pure: `plan`, `transfer`, `step`, `backoff`, `limiter`, `gate`, `quota`, `audit_page`. Deterministic: `engine`.
+//! Shell: `shell`, `run`, `audit`.
 
+mod audit;
+mod audit_page;
 mod backoff;
 mod engine;
 mod facts;
@@ -11,9 +14,13 @@ mod plan;
 mod quota;
 mod run;
 mod shell;
+#[cfg(test)]
+mod simulation;
 mod step;
 mod transfer;
 
+pub use audit::{Audit, audit};
+pub use audit_page::Finding;
 pub use engine::Engine;
 pub use facts::{Event, Fact, Finished, MirrorSettings, Retry, Sent, Settings};
 pub use run::{Observer, RunError, run};

@@ -39,8 +39,8 @@ pub(super) enum Vanished {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
     Nothing,
-    /// It could not be read here; each scan tries again.
-    Local,
+    /// It could not be read here, or the answers made no sense: each scan tries again.
+    AtScan,
     Other,
 }
 
@@ -65,10 +65,19 @@ pub(super) fn file_seen(
         });
     };
     if row.gone_at_ms.is_none() && row.seen == seen {
-        if wrong == Wrong::Local && row.next_at_ms == Some(NEVER_MS) {
+        if wrong == Wrong::AtScan && row.next_at_ms == Some(NEVER_MS) {
             return Seen::Retry(FileRow { next_at_ms: Some(now_ms), ..row.clone() });
         }
-        return Seen::Nothing;
+        if row.next_at_ms.is_some() || row.is_synced() {
+            return Seen::Nothing;
+        }
+        // Nothing is planned, and nothing proves that it is mirrored: no row of ours says that, so a bit of the
+        // journal was flipped. The content is compared again.
+        return Seen::Put(FileRow {
+            changed_at_ms: Some(now_ms),
+            next_at_ms: Some(now_ms),
+            ..row.clone()
+        });
     }
     let back = FileRow { seen, gone_at_ms: None, ..row.clone() };
     if back.confirmed.is_some_and(|confirmed| confirmed.fingerprint == seen) {
@@ -170,11 +179,26 @@ mod tests {
             FileRow { confirmed: None, next_at_ms: Some(NEVER_MS), ..synced(print(1, 10)) };
         assert_eq!(see(Some(&blocked), Wrong::Other, print(1, 10)), Seen::Nothing);
         assert!(
-            matches!(see(Some(&blocked), Wrong::Local, print(1, 10)), Seen::Retry(row) if row.next_at_ms == Some(NOW))
+            matches!(see(Some(&blocked), Wrong::AtScan, print(1, 10)), Seen::Retry(row) if row.next_at_ms == Some(NOW))
         );
         assert!(
             matches!(see(Some(&blocked), Wrong::Other, print(1, 20)), Seen::Put(row) if row.next_at_ms < Some(NEVER_MS))
         );
+    }
+
+    #[test]
+    fn a_row_that_claims_without_proof_is_planned_again() {
+        let flipped = synced(print(1, 10));
+        for row in [
+            FileRow { confirmed: None, ..flipped.clone() },
+            FileRow { seen: print(1, 11), ..flipped.clone() },
+        ] {
+            let seen = row.seen;
+            assert!(
+                matches!(see(Some(&row), Wrong::Nothing, seen), Seen::Put(row) if row.next_at_ms == Some(NOW))
+            );
+        }
+        assert_eq!(see(Some(&flipped), Wrong::Nothing, flipped.seen), Seen::Nothing);
     }
 
     #[test]

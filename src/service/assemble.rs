@@ -203,12 +203,7 @@ pub fn assemble(
             name: mirror.name.clone(),
             local: mirror.local.clone(),
             remote: mirror.remote.clone(),
-            target: format!(
-                "{}/{}/{}",
-                config.remote.library_id,
-                config.remote.space_id,
-                mirror.remote.join("/")
-            ),
+            target: config.target(mirror),
             settle: mirror.settle,
             settle_max: mirror.settle_max,
             rescan: mirror.rescan,

@@ -1,19 +1,19 @@
 //! The calls a mirror makes (shell). One method a call; nothing is remembered but the token.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
 
-use reqwest::Client as Http;
-use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
+use super::api::Api;
 use super::cos::{self, Content, Posted};
 use super::error::{Error, Operation};
-use super::http::{self, Answer, CALL};
+use super::http::{self, Answer};
+use super::issuer::{Grant, Issuer};
 use super::path::{RemotePath, encode};
-use super::reply::{self, Confirmed, Form, Info, Kind, Page, UploadState};
+use super::reply::{Confirmed, Form, Info, Kind, Page, UploadState};
 use super::request::{Place, Request};
-use super::token::{Grant, Tokens};
+use super::token::Tokens;
 use crate::clock::Clock;
 use crate::config::Remote;
 use crate::digest::Hash;
@@ -22,13 +22,10 @@ use crate::failure::Class;
 /// A library of the service, and the right to work in it.
 #[derive(Debug)]
 pub struct Client {
-    http: Http,
-    base: String,
-    place: Place,
+    pub(super) api: Arc<Api>,
+    pub(super) place: Place,
     user_id: Option<String>,
-    tokens: Tokens,
-    clock: Clock,
-    skew_ms: AtomicI64,
+    pub(super) tokens: Tokens,
 }
 
 /// How a directory came to be there.
@@ -57,26 +54,28 @@ impl Client {
     /// # Errors
     /// A sentence about `ca_file`, `proxy` or the system's trust store.
     pub fn new(remote: &Remote, grant: Grant, clock: Clock) -> Result<Client, String> {
-        let http = http::build(remote)?;
-        let base = remote.endpoint.clone();
+        let api = Arc::new(Api::new(http::build(remote)?, remote.endpoint.clone(), clock));
         Ok(Client {
-            tokens: Tokens::new(http.clone(), base.clone(), remote, grant, clock),
-            http,
-            base,
+            tokens: Tokens::new(Issuer::new(Arc::clone(&api), remote, grant)),
+            api,
             place: Place {
                 library_id: remote.library_id.clone(),
                 space_id: remote.space_id.clone(),
             },
             user_id: remote.user_id.clone(),
-            clock,
-            skew_ms: AtomicI64::new(0),
         })
     }
 
-    /// How far the clock of the service is ahead of ours, in milliseconds, by the last answer.
+    /// How far the clock of the service is ahead of ours, in milliseconds; 0 before the first answer.
     #[must_use]
     pub fn clock_skew_ms(&self) -> i64 {
-        self.skew_ms.load(Ordering::Relaxed)
+        self.measured_skew_ms().unwrap_or(0)
+    }
+
+    /// The same; `None`: no answer told yet. Right to about a second (sheet section 1: `Date`).
+    #[must_use]
+    pub fn measured_skew_ms(&self) -> Option<i64> {
+        self.api.skew_ms()
     }
 
     /// Makes a directory with all its missing parents. That it exists is a success when it is a directory.
@@ -151,7 +150,11 @@ impl Client {
         let request = self.place.start_form(path, size, beginning, full);
         let answer = self.call(&request, &[200, 201, 202]).await?;
         match answer.status {
-            201 => parse(Operation::Start, &answer).map(Start::Form),
+            201 => {
+                let mut form: Form = parse(Operation::Start, &answer)?;
+                form.tell_by_our_clock(self.clock_skew_ms());
+                Ok(Start::Form(form))
+            }
             202 => Ok(Start::NeedFullHash),
             _ => parse(Operation::Start, &answer).map(Start::Instant),
         }
@@ -162,8 +165,7 @@ impl Client {
     /// # Errors
     /// COS refused, or the connection broke; nothing is visible in the library.
     pub async fn post_form(&self, form: &Form, content: Content) -> Result<Posted, Error> {
-        let scheme = if self.base.starts_with("http://") { "http" } else { "https" };
-        cos::post(&self.http, scheme, self.clock, form, content).await
+        cos::post(&self.api.http, self.api.scheme(), self.api.clock, form, content).await
     }
 
     /// Makes a posted file visible, overwriting; the service compares the crc64.
@@ -197,19 +199,6 @@ impl Client {
         }
     }
 
-    /// Removes a file, to the recycle bin where there is one. That it is not there is a success.
-    ///
-    /// # Errors
-    /// The service refused.
-    pub async fn delete_file(&self, path: &RemotePath) -> Result<(), Error> {
-        let request = self.place.delete_file(path);
-        match self.call(&request, &[204, 200]).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is("FileNotFound") || error.is("PathNotFound") => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Makes sure that the service can be reached and lets us in.
     ///
     /// # Errors
@@ -219,58 +208,48 @@ impl Client {
     }
 
     /// One call with the token; once more with another token if it was refused.
-    async fn call(&self, request: &Request, good: &[u16]) -> Result<Answer, Error> {
-        let token = self.tokens.get().await?;
-        match self.once(request, &token, good).await {
+    pub(super) async fn call(&self, request: &Request, good: &[u16]) -> Result<Answer, Error> {
+        let ticket = self.tokens.get().await?;
+        match self.once(request, &ticket.token, good).await {
             Err(error) if error.wants_new_token() => {
-                let fresh = self.tokens.replace(&token).await?;
-                if fresh.expose_secret() == token.expose_secret() {
+                let fresh = self.tokens.replace(&ticket).await?;
+                if fresh.is_same(&ticket) {
                     return Err(error);
                 }
-                self.once(request, &fresh, good).await
+                self.once(request, &fresh.token, good).await
             }
             other => other,
         }
     }
 
-    async fn once(
+    /// One call with this token.
+    pub(super) async fn once(
         &self,
         request: &Request,
         token: &SecretString,
         good: &[u16],
     ) -> Result<Answer, Error> {
-        let operation = request.operation;
         // The query parameter is documented for every call (sheet section 1).
-        let mut url = format!("{}/api/v1{}?", self.base, request.path);
+        let mut target = format!("{}?", request.path);
         if !request.query.is_empty() {
-            url.push_str(&request.query);
-            url.push('&');
+            target.push_str(&request.query);
+            target.push('&');
         }
-        url.push_str("access_token=");
-        url.push_str(&encode(token.expose_secret()));
+        target.push_str("access_token=");
+        target.push_str(&encode(token.expose_secret()));
         if let Some(user) = &self.user_id {
-            url.push_str("&user_id=");
-            url.push_str(&encode(user));
+            target.push_str("&user_id=");
+            target.push_str(&encode(user));
         }
-        let mut call = self.http.request(request.method.clone(), url).timeout(CALL);
-        if let Some(body) = &request.body {
-            call = call.header(CONTENT_TYPE, "application/json").body(body.clone());
-        }
-        let response = call.send().await.map_err(|error| http::transport(operation, error))?;
-        let answer = http::read(operation, response).await?;
-        if let Some(theirs) = answer.date_ms() {
-            self.skew_ms.store(theirs - self.clock.now().unix_ms, Ordering::Relaxed);
-        }
-        let envelope = answer.status == 200 && reply::is_error_envelope(&answer.body);
-        if envelope || !good.contains(&answer.status) {
-            let refusal = answer.complete(reply::refusal(answer.status, &answer.body));
-            return Err(refusal.into_error(operation));
-        }
-        Ok(answer)
+        let Request { operation, method, body, .. } = request;
+        self.api.call(*operation, method.clone(), &target, body.clone(), good).await
     }
 }
 
-fn parse<T: DeserializeOwned>(operation: Operation, answer: &Answer) -> Result<T, Error> {
+pub(super) fn parse<T: DeserializeOwned>(
+    operation: Operation,
+    answer: &Answer,
+) -> Result<T, Error> {
     serde_json::from_slice(&answer.body).map_err(|error| {
         // The position tells enough; the content of an answer may be a secret.
         let refusal = answer.complete(super::error::Refusal {

@@ -1,8 +1,9 @@
-//! What the service said no with, and what that means (pure). Sheet sections 4 and 11.
+//! A call that did not succeed (pure): what was tried, what the service said, what it means.
 
 use std::fmt;
 use std::time::Duration;
 
+use super::classify::{Transport, classify};
 use crate::failure::Class;
 
 /// The call that failed: an answer can only be understood by what was asked.
@@ -66,6 +67,8 @@ pub struct Error {
     pub request_id: Option<String>,
     /// How long the service asks to wait.
     pub retry_after: Option<Duration>,
+    /// How the transport failed, when there was no answer to read.
+    pub transport: Option<Transport>,
 }
 
 impl fmt::Display for Error {
@@ -98,7 +101,17 @@ impl Error {
             message: message.into(),
             request_id: None,
             retry_after: None,
+            transport: None,
         }
+    }
+
+    /// A failure of the transport.
+    pub(super) fn transport(
+        operation: Operation,
+        transport: Transport,
+        message: impl Into<String>,
+    ) -> Error {
+        Error { transport: Some(transport), ..Error::local(operation, transport.class(), message) }
     }
 
     /// Whether the service said this code.
@@ -129,185 +142,24 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn into_error(self, operation: Operation) -> Error {
         Error {
-            class: classify(operation, self.status, self.code.as_deref(), &self.message),
+            class: self.class(operation),
             operation,
             status: Some(self.status),
             code: self.code,
             message: self.message,
             request_id: self.request_id,
             retry_after: self.retry_after,
+            transport: None,
         }
     }
-}
 
-/// Codes of SMH (sheet section 11) and of COS (section 4) and their class.
-const CODES: &[(&str, Class)] = &[
-    // We sent nonsense.
-    ("BadRequest", Class::Defect),
-    ("ParamInvalid", Class::Defect),
-    ("InvalidConflictResolutionStrategy", Class::Defect),
-    ("SpaceIdInvalid", Class::Defect),
-    ("InvalidTimeFormat", Class::Defect),
-    ("EmptyFileName", Class::Defect),
-    ("EmptySpaceId", Class::Defect),
-    ("EmptyAccessToken", Class::Defect),
-    ("EmptyLibraryId", Class::Defect),
-    // Not (all) there yet, or another operation on the same path.
-    ("UploadIncomplete", Class::Transient),
-    ("MultipartUploadIncomplete", Class::Transient),
-    ("PathConflict", Class::Transient),
-    ("LibraryInitializing", Class::Transient),
-    ("ReadRequestTimeout", Class::Transient),
-    ("ClientDisconnected", Class::Transient),
-    ("InternalServerError", Class::Transient),
-    ("RequestTimeout", Class::Transient),
-    // The bytes that arrived are not the bytes that were sent.
-    ("MultipartUploadPartTooSmall", Class::Defect),
-    ("BadCrc64", Class::Defect),
-    ("IncompleteBody", Class::Transient),
-    // Refused until the file or the library changes.
-    ("FileNameLengthExceed", Class::Permanent),
-    ("DirectoryNameLengthExceed", Class::Permanent),
-    ("IllegalFileName", Class::Permanent),
-    ("ExtnameNotAllowed", Class::Permanent),
-    ("FileTypeNotMatched", Class::Permanent),
-    ("DirectoryNotAllowed", Class::Permanent),
-    ("DirectoryLevelExceed", Class::Permanent),
-    ("UploadToRootDirectoryNotAllowed", Class::Permanent),
-    ("RootDirectoryNotAllowed", Class::Permanent),
-    ("OverwriteFileNotAllowed", Class::Permanent),
-    ("SymlinkOverwriteConflict", Class::Permanent),
-    ("SymlinkDepthLimitExceeded", Class::Permanent),
-    ("SameNameDirectoryOrFileExists", Class::Permanent),
-    ("RenameTooManyTimes", Class::Permanent),
-    ("CircleSymlink", Class::Permanent),
-    ("SpaceNotEmpty", Class::Permanent),
-    ("RequestEntityTooLarge", Class::Permanent),
-    ("URITooLong", Class::Permanent),
-    ("HeaderFieldsTooLarge", Class::Permanent),
-    ("SensitiveContentRecognized", Class::Permanent),
-    // Remembered, and no longer there.
-    ("InvalidSpaceOrDirectoryPath", Class::Stale),
-    ("ConfirmKeyNotFound", Class::Stale),
-    ("UploadNotFound", Class::Stale),
-    ("CosObjectNonexistent", Class::Stale),
-    ("DirectoryNotFound", Class::Stale),
-    ("PathNotFound", Class::Stale),
-    ("FileNotFound", Class::Stale),
-    ("SourceFileNotFound", Class::Stale),
-    ("SourceDirectoryNotFound", Class::Stale),
-    ("UploadComplete", Class::Stale),
-    ("QuotaLimitReached", Class::Quota),
-    ("RecycleBinNotEnabled", Class::Defect),
-    ("NotMultiSpaceLibrary", Class::Auth),
-    ("FunctionNotEnabled", Class::Auth),
-    ("TooManyItems", Class::Defect),
-    ("NoItemsProvided", Class::Defect),
-    // The credentials, their rights, or the library they are for.
-    ("InvalidAccessToken", Class::Auth),
-    ("AccessTokenVersionNotMatch", Class::Auth),
-    ("AccessTokenNotMatchLibrary", Class::Auth),
-    ("AccessTokenNotMatchSpace", Class::Auth),
-    ("NoPermission", Class::Auth),
-    ("WriteForbidden", Class::Auth),
-    ("ReadForbidden", Class::Auth),
-    ("LoginRequired", Class::Auth),
-    ("LibraryServiceExpired", Class::Auth),
-    ("SpaceBanned", Class::Auth),
-    ("LibraryNotFound", Class::Auth),
-    ("SpaceNotFound", Class::Auth),
-    ("WrongLibraryIdOrSecret", Class::Auth),
-    ("EmptyLibraryIdOrSecret", Class::Auth),
-    ("EmptyLibrarySecret", Class::Auth),
-    ("RouteNotFound", Class::Auth),
-    ("MarkerNotFound", Class::Stale),
-    ("NoQuota", Class::Stale),
-    ("QuotaNotFound", Class::Stale),
-    ("RateLimitExceeded", Class::Throttled),
-    ("ServerOverloaded", Class::Throttled),
-];
-
-/// Codes of COS that mean something else than the same word of SMH, or that only COS says (sheet section 4).
-const COS_CODES: &[(&str, Class)] = &[
-    // The form is too old or was made for something else: a new one is the way on.
-    ("AccessDenied", Class::Stale),
-    ("SignatureDoesNotMatch", Class::Defect),
-    ("InvalidAccessKeyId", Class::Defect),
-    ("RequestTimeTooSkewed", Class::Stale),
-    ("MalformedPOSTRequest", Class::Defect),
-    ("InvalidArgument", Class::Defect),
-    ("EntityTooLarge", Class::Permanent),
-    ("EntityTooSmall", Class::Defect),
-    ("RequestTimeout", Class::Transient),
-    ("IncompleteBody", Class::Transient),
-    ("MissingContentLength", Class::Defect),
-    ("NoSuchBucket", Class::Stale),
-    ("InternalError", Class::Transient),
-    ("SlowDown", Class::Throttled),
-    ("ServiceUnavailable", Class::Throttled),
-];
-
-/// What an answer means.
-fn classify(operation: Operation, status: u16, code: Option<&str>, message: &str) -> Class {
-    let table = if operation == Operation::Post { COS_CODES } else { CODES };
-    // The signing data expired, not the token (sheet section 13).
-    if status == 403 && message.to_ascii_lowercase().contains("request has expired") {
-        return Class::Stale;
-    }
-    if let Some((_, class)) = code.and_then(|code| table.iter().find(|(known, _)| *known == code)) {
-        return *class;
-    }
-    match status {
-        429 => Class::Throttled,
-        401 => Class::Auth,
-        // COS refuses a form, SMH refuses who asks.
-        403 if operation == Operation::Post => Class::Stale,
-        403 => Class::Auth,
-        408 | 425 | 500.. => Class::Transient,
-        _ => Class::Defect,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_code_stands_twice() {
-        for table in [CODES, COS_CODES] {
-            for (at, (code, _)) in table.iter().enumerate() {
-                assert!(!table.iter().skip(at + 1).any(|(other, _)| other == code), "{code} twice");
+    /// A server that is in trouble and says when to come back asks for less (design section 8).
+    fn class(&self, operation: Operation) -> Class {
+        match classify(operation, self.status, self.code.as_deref(), &self.message) {
+            Class::Transient if self.status >= 500 && self.retry_after.is_some() => {
+                Class::Throttled
             }
-        }
-    }
-
-    #[test]
-    fn an_answer_is_understood_by_what_was_asked() {
-        use Class::*;
-        use Operation::*;
-        let cases = [
-            (Start, 403, Some("InvalidAccessToken"), "", Auth),
-            (Start, 403, Some("AccessDenied"), "Request has expired", Stale),
-            (Post, 403, Some("AccessDenied"), "", Stale),
-            (Post, 403, None, "", Stale),
-            (Post, 503, Some("SlowDown"), "", Throttled),
-            (Post, 400, Some("EntityTooLarge"), "", Permanent),
-            (Start, 400, Some("QuotaLimitReached"), "", Quota),
-            (Start, 404, Some("DirectoryNotFound"), "", Stale),
-            (Start, 400, Some("InvalidSpaceOrDirectoryPath"), "", Stale),
-            (Start, 400, Some("NeverHeardOf"), "", Defect),
-            (Start, 502, None, "", Transient),
-            (Start, 429, None, "", Throttled),
-            (Start, 401, None, "", Auth),
-            (Start, 408, None, "", Transient),
-            (Token, 404, Some("WrongLibraryIdOrSecret"), "", Auth),
-        ];
-        for (operation, status, code, message, class) in cases {
-            assert_eq!(
-                classify(operation, status, code, message),
-                class,
-                "{operation:?} {status} {code:?}"
-            );
+            class => class,
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The HTTP client (shell): one place for TLS, limits and what a transport error means.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response};
 
+use super::classify::Transport;
 use super::error::{Error, Operation, Refusal};
 use super::reply::tame;
 use crate::config::Remote;
-use crate::failure::Class;
 
 /// Time to reach the service.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -73,9 +74,9 @@ pub(super) async fn read(operation: Operation, mut response: Response) -> Result
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > REPLY_MAX => {
-                return Err(Error::local(
+                return Err(Error::transport(
                     operation,
-                    Class::Defect,
+                    Transport::TooLarge,
                     format!("the answer is larger than {REPLY_MAX} bytes"),
                 ));
             }
@@ -100,29 +101,98 @@ impl Answer {
             .headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.trim().parse().ok())
-            .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
+            .and_then(|value| retry_after(value, self.date_ms()));
         refusal
     }
 
-    /// The time of the service, milliseconds since the Unix epoch.
+    /// The time of the service, milliseconds since the Unix epoch (sheet section 1).
     pub(super) fn date_ms(&self) -> Option<i64> {
-        let text = self.headers.get(DATE)?.to_str().ok()?;
-        let date = jiff::fmt::rfc2822::parse(text).ok()?;
-        Some(date.timestamp().as_millisecond())
+        http_date_ms(self.headers.get(DATE)?.to_str().ok()?)
     }
 }
 
-/// What a failure of the transport means: no connection at all is offline, a broken one is transient.
-pub(super) fn transport(operation: Operation, error: reqwest::Error) -> Error {
-    let class = if error.is_connect() {
-        Class::Offline
-    } else if error.is_builder() {
-        Class::Defect
+/// How long `Retry-After` asks to wait: seconds, or a date by the clock of whoever answered. A date
+/// without a `Date` to compare it with says nothing: the clock of this machine may be wrong.
+fn retry_after(value: &str, date_ms: Option<i64>) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number has is a long time too.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        Class::Transient
+        let wait_ms = http_date_ms(value)?.saturating_sub(date_ms?);
+        Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))
     };
-    Error::local(operation, class, describe(error))
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+fn http_date_ms(text: &str) -> Option<i64> {
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond())
+}
+
+/// A failure of the transport, as an error that can be said aloud.
+pub(super) fn transport(operation: Operation, error: reqwest::Error) -> Error {
+    let transport = kind(&error);
+    Error::transport(operation, transport, describe(error))
+}
+
+/// How the transport failed.
+fn kind(error: &reqwest::Error) -> Transport {
+    if error.is_builder() {
+        return Transport::Unsendable;
+    }
+    // Out of descriptors is no state of the network, wherever it is noticed.
+    if causes(error).any(|cause| cause.raw_os_error().is_some_and(is_shortage)) {
+        return Transport::Shortage;
+    }
+    if !error.is_connect() {
+        return if error.is_timeout() { Transport::TimedOut } else { Transport::Broken };
+    }
+    if error.is_dns() || is_lookup(error) {
+        return Transport::Dns;
+    }
+    if chain(error).any(|cause| cause.is::<rustls::Error>()) {
+        return Transport::Tls;
+    }
+    for cause in causes(error) {
+        match cause.kind() {
+            ErrorKind::ConnectionRefused => return Transport::Refused,
+            ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::AddrNotAvailable => return Transport::NoRoute,
+            _ => {}
+        }
+    }
+    Transport::Connect
+}
+
+/// EMFILE, ENFILE, ENOBUFS, ENOMEM.
+fn is_shortage(errno: i32) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .iter()
+        .any(|shortage| shortage.raw_os_error() == errno)
+}
+
+/// The system's resolver speaks through a type that the client library keeps to itself.
+fn is_lookup(error: &reqwest::Error) -> bool {
+    chain(error).any(|cause| cause.to_string() == "dns error")
+}
+
+/// The errors of the system in the chain of causes.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &std::io::Error> {
+    chain(error).filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+}
+
+/// The error and its causes. An error of the system that wraps another passes over it in `source`.
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |cause| {
+        match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn std::error::Error + 'static)),
+            None => cause.source(),
+        }
+    })
 }
 
 /// The chain of causes without the URL, which carries the token: of it, only the host is said.
@@ -154,3 +224,7 @@ fn describe(error: reqwest::Error) -> String {
     };
     tame(&what)
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
 use super::error::Refusal;
+use super::skew::by_our_clock;
 
 /// What a confirm or an instant upload says of the file (sheet section 5).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -29,9 +30,30 @@ pub struct Form {
     /// Names the started upload.
     #[serde(rename = "confirmKey")]
     pub confirm_key: String,
-    /// When the form becomes useless, ISO 8601, if the service says.
+    /// When the form becomes useless, ISO 8601 by the clock of the service, if it says.
     #[serde(default)]
     pub expiration: Option<String>,
+    /// The same by our clock, in milliseconds since the Unix epoch.
+    #[serde(skip)]
+    pub expires_at_ms: Option<i64>,
+}
+
+impl Form {
+    /// Tells the end of the form by our clock, which the service's is ahead of by so much: whoever
+    /// compares it with the time of this machine need not know of the difference.
+    pub(super) fn tell_by_our_clock(&mut self, skew_ms: i64) {
+        self.expires_at_ms = self
+            .expiration
+            .as_deref()
+            .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+            .map(|at| by_our_clock(at.as_millisecond(), skew_ms));
+    }
+
+    /// How long the form can still be posted; zero when it cannot, `None` when nobody knows.
+    #[must_use]
+    pub fn expires_in_ms(&self, now_ms: i64) -> Option<i64> {
+        self.expires_at_ms.map(|at| at.saturating_sub(now_ms).max(0))
+    }
 }
 
 impl std::fmt::Debug for Form {
@@ -196,7 +218,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
         #[serde(default)]
         status: Option<u16>,
         #[serde(default)]
-        code: Option<String>,
+        code: Option<Text>,
         #[serde(default)]
         message: Option<String>,
         #[serde(rename = "requestId", default)]
@@ -207,23 +229,22 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Refusal {
     let raw: Raw = serde_json::from_slice(body).unwrap_or_default();
     Refusal {
         status: if status == 200 { raw.status.unwrap_or(status) } else { status },
-        code: raw.code.map(|code| tame(&code)),
+        code: raw.code.map(|code| tame(&code.0)).filter(|code| !code.is_empty()),
         message: raw.message.map(|text| tame(&text)).unwrap_or_default(),
         request_id: raw.request_id.or(raw.smh_request_id).map(|id| tame(&id)),
         retry_after: None,
     }
 }
 
-/// Whether an answer with status 200 is an error in an envelope (sheet sections 1 and 13).
+/// Whether an answer with status 200 is an error in an envelope (sheet sections 1 and 13). No success
+/// has a field `status` with the number of a refusal, so that alone decides.
 pub(super) fn is_error_envelope(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Raw {
         status: u16,
-        code: String,
     }
     body.starts_with(b"{")
-        && serde_json::from_slice::<Raw>(body)
-            .is_ok_and(|raw| raw.status >= 400 && !raw.code.is_empty())
+        && serde_json::from_slice::<Raw>(body).is_ok_and(|raw| (400..600).contains(&raw.status))
 }
 
 /// Takes a COS error apart (sheet section 4).
@@ -284,6 +305,28 @@ mod tests {
         let names: Vec<&str> = form.form.0.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["key", "z", "a", "policy"]);
         assert!(!format!("{form:?}").contains("confirm_key: \"c\""));
+    }
+
+    #[test]
+    fn a_form_ends_by_our_clock() {
+        let form = |expiration: &str, skew_ms| {
+            let text = format!(
+                r#"{{"domain":"d","form":{{}},"confirmKey":"c","expiration":{expiration}}}"#
+            );
+            let mut form: Form = serde_json::from_str(&text).expect("valid");
+            form.tell_by_our_clock(skew_ms);
+            form
+        };
+        let at = r#""1970-01-01T00:10:00.000Z""#;
+        assert_eq!(form(at, 0).expires_at_ms, Some(600_000));
+        // The service is five minutes ahead: by our clock the form ends five minutes earlier.
+        let ahead = form(at, 300_000);
+        assert_eq!(ahead.expires_at_ms, Some(300_000));
+        assert_eq!(ahead.expires_in_ms(100_000), Some(200_000));
+        assert_eq!(ahead.expires_in_ms(400_000), Some(0));
+        for unknown in ["null", r#""tomorrow""#] {
+            assert_eq!(form(unknown, 0).expires_in_ms(0), None);
+        }
     }
 
     #[test]

@@ -1,184 +1,164 @@
-//! The access token (shell): had from its source, kept while it is good, renewed once for all who wait.
+//! The access token in use (shell): had once for all who wait, replaced when it is refused.
 //! Sheet section 2.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use reqwest::Client as Http;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Mutex;
 
-use super::error::{Error, Operation};
-use super::http::{self, CALL};
-use super::path::encode;
-use super::reply::{self, TokenMade};
-use crate::clock::Clock;
-use crate::config::{Auth, Remote, SecretSource};
-use crate::failure::Class;
+use super::error::Error;
+use super::issuer::{Held, Issuer};
 
-/// Seconds a token lives after its last use, as we ask for it; the default of the service.
-const PERIOD: u64 = 86_400;
-/// A token that somebody else makes is looked for again after this long.
-const RELOOK_MS: i64 = 30_000;
+/// One attempt to get a token. Whoever needs one while it is under way waits for the same outcome, good
+/// or bad: a service that is down is asked once, not once by each of those who wait.
+type Flight = Shared<Flying>;
+type Flying = BoxFuture<'static, Result<Arc<SecretString>, Error>>;
 
-/// What the daemon is going to do, and so what its token must allow.
+/// Why a token is had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grant {
-    /// Upload with overwrite and make directories.
-    Mirror,
-}
-
-impl Grant {
-    /// The narrowest list that is enough (sheet section 2).
-    fn words(self) -> &'static str {
-        match self {
-            Grant::Mirror => "upload_file_force,create_directory",
-        }
-    }
+enum Why {
+    /// There is none, or its period nears its end.
+    Due,
+    /// The one in use was refused.
+    Refused,
 }
 
 /// The token of a client.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    http: Http,
-    base: String,
-    library_id: String,
-    space_id: String,
-    user_id: Option<String>,
-    auth: Auth,
-    grant: Grant,
-    clock: Clock,
-    /// Locked while one is had, so that all who need it wait for the same.
-    held: Mutex<Option<Held>>,
+    shared: Arc<SharedState>,
 }
 
 #[derive(Debug)]
-struct Held {
-    token: Arc<SecretString>,
-    /// Monotonic time after which another is had before this one is used again.
-    renew_at_ms: i64,
+struct SharedState {
+    issuer: Issuer,
+    /// Locked for moments only, never while anything is waited for.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// Under way, unless all who waited for it went away: then it is dropped half-way, and forgotten.
+    flight: Option<(WeakShared<Flying>, Why)>,
+    /// Flights because of a refusal that have landed.
+    landed: u64,
+    /// What the last of them failed with.
+    failure: Option<Error>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("held", &self.held).finish_non_exhaustive()
+    }
+}
+
+/// A token, and when it was taken: so that its refusal can be told from news of later.
+#[derive(Clone)]
+pub(super) struct Ticket {
+    pub(super) token: Arc<SecretString>,
+    landed: u64,
+}
+
+impl Ticket {
+    fn is(&self, token: &SecretString) -> bool {
+        self.token.expose_secret() == token.expose_secret()
+    }
+
+    /// Whether both are for the same token.
+    pub(super) fn is_same(&self, other: &Ticket) -> bool {
+        self.is(&other.token)
+    }
 }
 
 impl Tokens {
-    pub(super) fn new(
-        http: Http,
-        base: String,
-        remote: &Remote,
-        grant: Grant,
-        clock: Clock,
-    ) -> Tokens {
-        Tokens {
-            http,
-            base,
-            library_id: remote.library_id.clone(),
-            space_id: remote.space_id.clone(),
-            user_id: remote.user_id.clone(),
-            auth: remote.auth.clone(),
-            grant,
-            clock,
-            held: Mutex::new(None),
-        }
+    pub(super) fn new(issuer: Issuer) -> Tokens {
+        Tokens { shared: Arc::new(SharedState { issuer, state: Mutex::default() }) }
+    }
+
+    /// What makes the tokens.
+    pub(super) fn issuer(&self) -> &Issuer {
+        &self.shared.issuer
     }
 
     /// The token to use now.
-    pub(super) async fn get(&self) -> Result<Arc<SecretString>, Error> {
-        let mut held = self.held.lock().await;
-        if let Some(held) = &*held
-            && self.clock.now().mono_ms < held.renew_at_ms
-        {
-            return Ok(Arc::clone(&held.token));
-        }
-        let fresh = self.fetch().await?;
-        let token = Arc::clone(&fresh.token);
-        *held = Some(fresh);
-        Ok(token)
-    }
-
-    /// Another token, after `refused` was refused. The first who asks has it made; the others find it.
-    pub(super) async fn replace(&self, refused: &SecretString) -> Result<Arc<SecretString>, Error> {
-        let mut held = self.held.lock().await;
-        if let Some(held) = &*held
-            && held.token.expose_secret() != refused.expose_secret()
-        {
-            return Ok(Arc::clone(&held.token));
-        }
-        let fresh = self.fetch().await?;
-        let token = Arc::clone(&fresh.token);
-        *held = Some(fresh);
-        Ok(token)
-    }
-
-    async fn fetch(&self) -> Result<Held, Error> {
-        match &self.auth {
-            Auth::LibrarySecret(source) => {
-                let secret = read(source.clone()).await?;
-                self.make(&secret).await
+    pub(super) async fn get(&self) -> Result<Ticket, Error> {
+        let flight = {
+            let mut state = self.shared.lock();
+            let now_ms = self.shared.issuer.api.clock.now().mono_ms;
+            match &state.held {
+                Some(held) if !held.is_due(now_ms) => return Ok(state.ticket(&held.token)),
+                _ => self.join(&mut state, Why::Due).0,
             }
-            Auth::AccessToken(source) => Ok(Held {
-                token: Arc::new(read(source.clone()).await?),
-                renew_at_ms: self.clock.now().mono_ms.saturating_add(RELOOK_MS),
-            }),
+        };
+        let token = flight.await?;
+        Ok(self.shared.lock().ticket(&token))
+    }
+
+    /// Another token, after this one was refused. The same one again: there is no other to be had.
+    pub(super) async fn replace(&self, refused: &Ticket) -> Result<Ticket, Error> {
+        loop {
+            let (flight, why) = {
+                let mut state = self.shared.lock();
+                if let Some(held) = &state.held
+                    && !refused.is(&held.token)
+                {
+                    return Ok(state.ticket(&held.token));
+                }
+                // Others had it refused as well, and what came of that holds for us too.
+                if state.landed > refused.landed {
+                    return state.failure.clone().map_or_else(|| Ok(refused.clone()), Err);
+                }
+                self.join(&mut state, Why::Refused)
+            };
+            let token = flight.await?;
+            if why == Why::Refused || !refused.is(&token) {
+                return Ok(self.shared.lock().ticket(&token));
+            }
+            // A renewal was under way and gave back what was refused: look again.
         }
     }
 
-    async fn make(&self, secret: &SecretString) -> Result<Held, Error> {
-        let mut url = format!(
-            "{}/api/v1/token?library_id={}&library_secret={}&period={PERIOD}&grant={}",
-            self.base,
-            encode(&self.library_id),
-            encode(secret.expose_secret()),
-            encode(self.grant.words()),
-        );
-        // Not needed for a single-tenant library, whose space is called `-`.
-        if self.space_id != "-" {
-            url.push_str("&space_id=");
-            url.push_str(&encode(&self.space_id));
+    fn join(&self, state: &mut State, why: Why) -> (Flight, Why) {
+        if let Some((flight, why)) = &state.flight
+            && let Some(flight) = flight.upgrade()
+        {
+            return (flight, *why);
         }
-        if let Some(user) = &self.user_id {
-            url.push_str("&user_id=");
-            url.push_str(&encode(user));
-        }
-        let asked_ms = self.clock.now().mono_ms;
-        let operation = Operation::Token;
-        let response = self
-            .http
-            .post(url)
-            .timeout(CALL)
-            .send()
-            .await
-            .map_err(|error| http::transport(operation, error))?;
-        let answer = http::read(operation, response).await?;
-        if answer.status != 200 || reply::is_error_envelope(&answer.body) {
-            let refusal = answer.complete(reply::refusal(answer.status, &answer.body));
-            return Err(refusal.into_error(operation));
-        }
-        let made: TokenMade = serde_json::from_slice(&answer.body).map_err(|_| {
-            Error::local(
-                operation,
-                Class::Defect,
-                "the answer is not a token; is `endpoint` the SMH service?",
-            )
-        })?;
-        let period_ms = i64::try_from(made.expires_in.unwrap_or(PERIOD))
-            .unwrap_or(i64::MAX)
-            .saturating_mul(1000);
-        tracing::debug!(period_ms, "made an access token");
-        Ok(Held {
-            token: Arc::new(SecretString::from(made.access_token)),
-            // Use extends it, but only calls that succeed: do not count on that.
-            renew_at_ms: asked_ms.saturating_add(period_ms / 4 * 3),
-        })
+        let flight = fly(Arc::clone(&self.shared), why).boxed().shared();
+        state.flight = flight.downgrade().map(|weak| (weak, why));
+        (flight, why)
     }
 }
 
-async fn read(source: SecretSource) -> Result<SecretString, Error> {
-    let read = tokio::task::spawn_blocking(move || source.read()).await;
-    match read {
-        Ok(Ok(secret)) => Ok(secret),
-        Ok(Err(error)) => Err(Error::local(Operation::Token, Class::Auth, error.to_string())),
-        Err(_) => Err(Error::local(
-            Operation::Token,
-            Class::Defect,
-            "reading the secret failed unexpectedly",
-        )),
+impl SharedState {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    fn ticket(&self, token: &Arc<SecretString>) -> Ticket {
+        Ticket { token: Arc::clone(token), landed: self.landed }
+    }
+}
+
+async fn fly(shared: Arc<SharedState>, why: Why) -> Result<Arc<SecretString>, Error> {
+    let before = shared.lock().held.clone();
+    let outcome = match (before, why) {
+        (Some(held), Why::Due) => shared.issuer.refresh(held).await,
+        (None, Why::Due) | (_, Why::Refused) => shared.issuer.fetch().await,
+    };
+    let mut state = shared.lock();
+    state.flight = None;
+    if why == Why::Refused {
+        state.landed += 1;
+        state.failure = outcome.as_ref().err().cloned();
+    }
+    let held = outcome?;
+    let token = Arc::clone(&held.token);
+    state.held = Some(held);
+    Ok(token)
 }

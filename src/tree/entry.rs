@@ -56,12 +56,46 @@ pub enum Absent {
     Unreadable(String),
 }
 
-impl Absent {
-    /// What a system error on a path below a live root means.
-    pub(super) fn of(error: Errno) -> Absent {
+/// What a system error on a path below a root that could be opened means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// There is no such entry (any more).
+    Vanished,
+    /// What the root stands on is gone: nothing below it is known.
+    RootGone,
+    /// The system does not let us at it. Trying again changes nothing until something else does.
+    Refused,
+    /// This machine is short of something for the moment; the entry is not to blame.
+    Shortage,
+}
+
+impl Meaning {
+    /// Everything that is not in this table is a refusal: that is said, and deletes nothing.
+    pub(super) fn of(error: Errno) -> Meaning {
         match error {
-            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Absent::Gone,
-            other => Absent::Unreadable(std::io::Error::from(other).to_string()),
+            // LOOP: a directory on the way became a symbolic link, which is not followed.
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Meaning::Vanished,
+            // The server of a network filesystem forgot the root, or the program behind FUSE ended.
+            Errno::STALE | Errno::NOTCONN | Errno::SHUTDOWN | Errno::NODEV => Meaning::RootGone,
+            Errno::MFILE
+            | Errno::NFILE
+            | Errno::NOMEM
+            | Errno::AGAIN
+            | Errno::INTR
+            | Errno::TIMEDOUT => Meaning::Shortage,
+            _ => Meaning::Refused,
+        }
+    }
+}
+
+impl Absent {
+    /// What a failing look at a path below a live root means.
+    pub(super) fn of(error: Errno) -> Absent {
+        let text = || std::io::Error::from(error).to_string();
+        match Meaning::of(error) {
+            Meaning::Vanished => Absent::Gone,
+            Meaning::RootGone => Absent::Root(text()),
+            Meaning::Refused | Meaning::Shortage => Absent::Unreadable(text()),
         }
     }
 }
@@ -87,5 +121,41 @@ pub(super) fn kind(stat: &Stat, stable: bool) -> Kind {
         FileType::Directory => Kind::Dir,
         FileType::Symlink => Kind::Skipped(Skip::Symlink),
         _ => Kind::Skipped(Skip::Special),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_entry_that_is_not_there_is_gone() {
+        for (errno, meaning) in [
+            (Errno::NOENT, Meaning::Vanished),
+            (Errno::NOTDIR, Meaning::Vanished),
+            (Errno::LOOP, Meaning::Vanished),
+            (Errno::STALE, Meaning::RootGone),
+            (Errno::NOTCONN, Meaning::RootGone),
+            (Errno::SHUTDOWN, Meaning::RootGone),
+            (Errno::NODEV, Meaning::RootGone),
+            (Errno::ACCESS, Meaning::Refused),
+            (Errno::PERM, Meaning::Refused),
+            (Errno::IO, Meaning::Refused),
+            (Errno::NAMETOOLONG, Meaning::Refused),
+            (Errno::NXIO, Meaning::Refused),
+            (Errno::TXTBSY, Meaning::Refused),
+            (Errno::OVERFLOW, Meaning::Refused),
+            (Errno::MFILE, Meaning::Shortage),
+            (Errno::NFILE, Meaning::Shortage),
+            (Errno::NOMEM, Meaning::Shortage),
+            (Errno::AGAIN, Meaning::Shortage),
+            (Errno::INTR, Meaning::Shortage),
+            (Errno::TIMEDOUT, Meaning::Shortage),
+        ] {
+            assert_eq!(Meaning::of(errno), meaning, "{errno:?}");
+            // A delete may follow from nothing else.
+            let gone = Absent::of(errno) == Absent::Gone;
+            assert_eq!(gone, meaning == Meaning::Vanished, "{errno:?}");
+        }
     }
 }

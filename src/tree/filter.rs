@@ -75,6 +75,46 @@ fn build<'a>(lines: impl Iterator<Item = &'a str>) -> Gitignore {
     builder.build().unwrap_or_else(|_| Gitignore::empty())
 }
 
+/// Where a rule stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// The built-in list of temporary names.
+    BuiltIn {
+        /// The pattern.
+        text: String,
+    },
+    /// An ignore file.
+    File {
+        /// The directory it lies in.
+        dir: RelPath,
+        /// The line, from 1; `None`: the file changed meanwhile.
+        line: Option<usize>,
+        /// The rule as it is written.
+        text: String,
+    },
+    /// `exclude` of the configuration.
+    Config {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// The rule as it is written.
+        text: String,
+    },
+}
+
+/// The rule that decides about an entry, borrowed from where it stands.
+struct Ruling<'a> {
+    source: Source<'a>,
+    /// The rule as it is written.
+    text: &'a str,
+    leaves_out: bool,
+}
+
+enum Source<'a> {
+    BuiltIn,
+    File(&'a FileRules),
+    Config,
+}
+
 /// Why the entry `name` in `dir` is left out by a rule; `None`: it is not.
 pub(super) fn left_out(
     base: &BaseRules,
@@ -83,23 +123,82 @@ pub(super) fn left_out(
     name: &[u8],
     is_dir: bool,
 ) -> Option<Skip> {
-    let path = dir.join(name);
+    let ruling = ruling(base, files, &dir.join(name), name, is_dir)?;
+    ruling.leaves_out.then_some(match ruling.source {
+        Source::BuiltIn => Skip::Temporary,
+        Source::File(_) | Source::Config => Skip::Excluded,
+    })
+}
+
+/// The rule that decides about the entry `name` in `dir`, and whether it leaves it out. `texts` are
+/// those of the ignore files, to find the line in.
+pub(super) fn explain(
+    base: &BaseRules,
+    exclude: &[String],
+    texts: &[(RelPath, String)],
+    dir: &RelPath,
+    name: &[u8],
+    is_dir: bool,
+) -> Option<(Rule, bool)> {
+    let files: Vec<FileRules> =
+        texts.iter().map(|(dir, text)| FileRules::new(dir.clone(), text)).collect();
+    let ruling = ruling(base, &files, &dir.join(name), name, is_dir)?;
+    let text = ruling.text.to_owned();
+    let rule = match ruling.source {
+        Source::BuiltIn => Rule::BuiltIn { text },
+        Source::File(rules) => {
+            let all = texts.iter().find(|(dir, _)| *dir == rules.dir).map(|(_, text)| text);
+            let line = all.and_then(|all| last_place(all.lines(), &text)).map(|at| at + 1);
+            Rule::File { dir: rules.dir.clone(), line, text }
+        }
+        Source::Config => {
+            let lines = exclude.iter().map(String::as_str);
+            Rule::Config { index: last_place(lines, &text).unwrap_or(0), text }
+        }
+    };
+    Some((rule, ruling.leaves_out))
+}
+
+/// Where a rule stands among lines. Of equal ones it is the last that decides.
+fn last_place<'a>(lines: impl Iterator<Item = &'a str>, text: &str) -> Option<usize> {
+    let places = lines.enumerate().filter(|(_, line)| *line == text || line.trim_end() == text);
+    places.map(|(at, _)| at).last()
+}
+
+fn ruling<'a>(
+    base: &'a BaseRules,
+    files: &'a [FileRules],
+    path: &RelPath,
+    name: &[u8],
+    is_dir: bool,
+) -> Option<Ruling<'a>> {
     // The strongest says it first; a match that allows ends the search.
-    let by_config = base.exclude.matched(path.as_path(), is_dir);
-    if !by_config.is_none() {
-        return by_config.is_ignore().then_some(Skip::Excluded);
+    if let Some(ruling) = matched(&base.exclude, path.as_path(), is_dir, Source::Config) {
+        return Some(ruling);
     }
     for file in files.iter().rev() {
-        let Some(below) = strip(&path, &file.dir) else { continue };
-        let found = file.rules.matched(Path::new(OsStr::from_bytes(below)), is_dir);
-        if !found.is_none() {
-            return found.is_ignore().then_some(Skip::Excluded);
+        let Some(below) = strip(path, &file.dir) else { continue };
+        let below = Path::new(OsStr::from_bytes(below));
+        if let Some(ruling) = matched(&file.rules, below, is_dir, Source::File(file)) {
+            return Some(ruling);
         }
     }
     // Directories are never temporary.
-    let temporary =
-        !is_dir && base.temporary.matched(Path::new(OsStr::from_bytes(name)), false).is_ignore();
-    temporary.then_some(Skip::Temporary)
+    if is_dir {
+        return None;
+    }
+    matched(&base.temporary, Path::new(OsStr::from_bytes(name)), false, Source::BuiltIn)
+}
+
+fn matched<'a>(
+    rules: &'a Gitignore,
+    path: &Path,
+    is_dir: bool,
+    source: Source<'a>,
+) -> Option<Ruling<'a>> {
+    let found = rules.matched(path, is_dir);
+    let glob = found.inner()?;
+    Some(Ruling { source, text: glob.original(), leaves_out: found.is_ignore() })
 }
 
 /// `path` relative to `dir`, which lies above it.
@@ -146,6 +245,32 @@ mod tests {
         assert_eq!(check(&base, &files, "a/never", false), Some(Skip::Excluded));
         assert_eq!(check(&base, &files, "a/top", false), Some(Skip::Excluded));
         assert_eq!(check(&base, &files, "a/b/top", false), None);
+    }
+
+    #[test]
+    fn the_rule_that_decides_is_named_with_its_place() {
+        let exclude = ["*.tmp".to_owned(), "/cache/".to_owned(), "!keep.tmp".to_owned()];
+        let base = BaseRules::new(&exclude);
+        let texts = [
+            (RelPath::root(), "# logs\n\n*.log  \n*.log\n".to_owned()),
+            (rel("a"), "!x.log\n".to_owned()),
+        ];
+        let check = |path: &str, is_dir: bool| {
+            let path = rel(path);
+            let (dir, name) = path.split().expect("not the root");
+            let texts = if dir.is_root() { &texts[..1] } else { &texts[..] };
+            explain(&base, &exclude, texts, &dir, name, is_dir)
+        };
+        let config = |index: usize| Rule::Config { index, text: exclude[index].clone() };
+        let file = |dir, line, text: &str| Rule::File { dir, line: Some(line), text: text.into() };
+        assert_eq!(check("a/b.tmp", false), Some((config(0), true)));
+        assert_eq!(check("cache", true), Some((config(1), true)));
+        assert_eq!(check("keep.tmp", false), Some((config(2), false)));
+        assert_eq!(check("y.log", false), Some((file(RelPath::root(), 4, "*.log"), true)));
+        assert_eq!(check("a/x.log", false), Some((file(rel("a"), 1, "!x.log"), false)));
+        let built_in = Rule::BuiltIn { text: "*.crdownload".into() };
+        assert_eq!(check("x.crdownload", false), Some((built_in, true)));
+        assert_eq!(check("plain", false), None);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use super::entry::{Absent, Found, Kind, Skip, kind};
-use super::filter::{self, BaseRules, FileRules, IGNORE_FILE};
+use super::filter::{self, BaseRules, FileRules, IGNORE_FILE, Rule};
 use super::names;
-use super::root::Root;
+use super::root::{Root, RootError, RootId};
 use crate::relpath::RelPath;
 
 /// Entries of one page.
@@ -21,13 +21,35 @@ const IGNORE_MAX: u64 = 1024 * 1024;
 pub struct Lister {
     local: PathBuf,
     rules: BaseRules,
+    exclude: Vec<String>,
+}
+
+/// What decides whether an entry is mirrored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// The entry itself, or the directory above it that decides for everything in it.
+    pub at: RelPath,
+    /// What is there now, rules applied.
+    pub kind: Result<Kind, Absent>,
+    /// What is there now, rules aside.
+    pub bare: Option<Kind>,
+    /// The rule that matches, and whether it leaves the entry out.
+    pub rule: Option<(Rule, bool)>,
 }
 
 impl Lister {
     /// For the root `local` with the `exclude` rules of its configuration.
     #[must_use]
     pub fn new(local: PathBuf, exclude: &[String]) -> Lister {
-        Lister { local, rules: BaseRules::new(exclude) }
+        Lister { local, rules: BaseRules::new(exclude), exclude: exclude.to_vec() }
+    }
+
+    /// Which directory the root is now.
+    ///
+    /// # Errors
+    /// It is missing, not a directory, or cannot be opened.
+    pub fn root(&self) -> Result<RootId, RootError> {
+        Root::open(&self.local).map(|root| root.id())
     }
 
     /// Hands over the entries of `dir`, sorted by name, in pages; `true` with the last one. Stops early
@@ -88,6 +110,46 @@ impl Lister {
         Ok(self.judge(&files, &dir, name, kind))
     }
 
+    /// What is at `path` now and why it is mirrored or not: the first entry on the way from the root
+    /// that is no directory, or is left out, decides.
+    #[must_use]
+    pub fn explain(&self, path: &RelPath) -> Explained {
+        let mut step = RelPath::root();
+        let mut last =
+            Explained { at: step.clone(), kind: Ok(Kind::Dir), bare: Some(Kind::Dir), rule: None };
+        let root = match Root::open(&self.local) {
+            Ok(root) => root,
+            Err(error) => {
+                let kind = Err(Absent::Root(error.to_string()));
+                return Explained { kind, bare: None, ..last };
+            }
+        };
+        for name in path.segments() {
+            let dir = step.clone();
+            step = step.join(name);
+            last = self.explain_one(&root, &dir, name);
+            if last.kind != Ok(Kind::Dir) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn explain_one(&self, root: &Root, dir: &RelPath, name: &[u8]) -> Explained {
+        let at = dir.join(name);
+        let looked = root.look(&at).and_then(|bare| Ok((bare, self.ignore_texts(root, dir)?)));
+        match looked {
+            Err(absent) => Explained { at, kind: Err(absent), bare: None, rule: None },
+            Ok((bare, texts)) => {
+                let is_dir = bare == Kind::Dir;
+                let rule = filter::explain(&self.rules, &self.exclude, &texts, dir, name, is_dir);
+                let files = rules_of(texts);
+                let kind = Ok(self.judge(&files, dir, name, bare));
+                Explained { at, kind, bare: Some(bare), rule }
+            }
+        }
+    }
+
     fn judge(&self, files: &[FileRules], dir: &RelPath, name: &[u8], kind: Kind) -> Kind {
         let is_dir = kind == Kind::Dir;
         if let Some(skip) = filter::left_out(&self.rules, files, dir, name, is_dir) {
@@ -99,9 +161,13 @@ impl Lister {
         }
     }
 
+    fn ignore_files(&self, root: &Root, dir: &RelPath) -> Result<Vec<FileRules>, Absent> {
+        self.ignore_texts(root, dir).map(rules_of)
+    }
+
     /// The ignore files that count in `dir`, outermost first. One that cannot be read makes the whole
     /// directory unknown: guessing would send what somebody wanted to keep.
-    fn ignore_files(&self, root: &Root, dir: &RelPath) -> Result<Vec<FileRules>, Absent> {
+    fn ignore_texts(&self, root: &Root, dir: &RelPath) -> Result<Vec<(RelPath, String)>, Absent> {
         let mut files = Vec::new();
         let mut step = RelPath::root();
         let mut segments = dir.segments();
@@ -117,7 +183,7 @@ impl Lister {
                     if text.len() as u64 > IGNORE_MAX {
                         return Err(Absent::Unreadable(format!("{path} is larger than 1 MiB")));
                     }
-                    files.push(FileRules::new(step.clone(), &String::from_utf8_lossy(&text)));
+                    files.push((step.clone(), String::from_utf8_lossy(&text).into_owned()));
                 }
                 Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => {
@@ -131,6 +197,10 @@ impl Lister {
             }
         }
     }
+}
+
+fn rules_of(texts: Vec<(RelPath, String)>) -> Vec<FileRules> {
+    texts.into_iter().map(|(dir, text)| FileRules::new(dir, &text)).collect()
 }
 
 fn unreadable(error: Errno) -> Absent {

@@ -10,9 +10,9 @@ mod settle;
 mod watch;
 
 pub use entry::{Absent, Found, Kind, Skip};
-pub use filter::IGNORE_FILE;
-pub use list::{Lister, PAGE};
-pub use names::is_forbidden;
+pub use filter::{IGNORE_FILE, Rule};
+pub use list::{Explained, Lister, PAGE};
+pub use names::{forbidden, is_forbidden};
 pub use read::{ReadError, Reading, open};
 pub use root::{Root, RootError, RootId};
 pub use settle::{CLOCK_GRAIN_MS, settle_due};

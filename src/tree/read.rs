@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
+use rustix::io::Errno;
 
-use super::entry::{Absent, Kind, fingerprint, kind};
-use super::root::Root;
+use super::entry::{Kind, Meaning, fingerprint, kind};
+use super::root::{Root, RootError};
 use crate::digest::{Digest, Digester};
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
@@ -33,6 +34,34 @@ pub enum ReadError {
     /// The system does not let us read it.
     #[error("cannot read the file: {0}")]
     Local(String),
+    /// This machine is short of something for the moment, like descriptors: the file is not to blame,
+    /// and trying again helps.
+    #[error("cannot read the file now: {0}")]
+    Transient(String),
+}
+
+impl ReadError {
+    /// What the system's error on opening the file means.
+    fn of(errno: Errno) -> ReadError {
+        let text = std::io::Error::from(errno).to_string();
+        match Meaning::of(errno) {
+            Meaning::Vanished => ReadError::Vanished,
+            Meaning::RootGone => ReadError::Root(text),
+            Meaning::Refused => ReadError::Local(text),
+            Meaning::Shortage => ReadError::Transient(text),
+        }
+    }
+
+    /// What the system's error on an open file means. A file that is open cannot be absent: that it was
+    /// removed on the server of a network filesystem shows when it is opened again.
+    fn on_open(error: &std::io::Error) -> ReadError {
+        match error.raw_os_error().map(|raw| Meaning::of(Errno::from_raw_os_error(raw))) {
+            None | Some(Meaning::Refused) => ReadError::Local(error.to_string()),
+            Some(Meaning::Vanished | Meaning::RootGone | Meaning::Shortage) => {
+                ReadError::Transient(error.to_string())
+            }
+        }
+    }
 }
 
 /// An open file that had the expected fingerprint when it was opened.
@@ -48,11 +77,13 @@ pub struct Reading {
 /// # Errors
 /// It vanished, changed, or cannot be read.
 pub fn open(local: &Path, path: &RelPath, expected: Fingerprint) -> Result<Reading, ReadError> {
-    let root = Root::open(local).map_err(|error| ReadError::Root(error.to_string()))?;
-    let file = root.open_file(path).map_err(|errno| match Absent::of(errno) {
-        Absent::Gone => ReadError::Vanished,
-        Absent::Root(text) | Absent::Unreadable(text) => ReadError::Local(text),
+    let root = Root::open(local).map_err(|error| match error {
+        RootError::Shortage(..) => ReadError::Transient(error.to_string()),
+        RootError::Missing(_) | RootError::NotDirectory(_) | RootError::Unreadable(..) => {
+            ReadError::Root(error.to_string())
+        }
     })?;
+    let file = root.open_file(path).map_err(ReadError::of)?;
     let reading = Reading { file, expected, stable: root.is_stable() };
     reading.check()?;
     Ok(reading)
@@ -61,8 +92,8 @@ pub fn open(local: &Path, path: &RelPath, expected: Fingerprint) -> Result<Readi
 impl Reading {
     /// Whether the file is still what was expected.
     fn check(&self) -> Result<(), ReadError> {
-        let stat = rustix::fs::fstat(&self.file)
-            .map_err(|errno| ReadError::Local(std::io::Error::from(errno).to_string()))?;
+        let stat =
+            rustix::fs::fstat(&self.file).map_err(|errno| ReadError::on_open(&errno.into()))?;
         if !matches!(kind(&stat, self.stable), Kind::File(_)) {
             return Err(ReadError::Changed);
         }
@@ -86,7 +117,7 @@ impl Reading {
             let mut buffer = BytesMut::zeroed(want);
             self.file.read_exact(&mut buffer).map_err(|error| match error.kind() {
                 std::io::ErrorKind::UnexpectedEof => ReadError::Changed,
-                _ => ReadError::Local(error.to_string()),
+                _ => ReadError::on_open(&error),
             })?;
             digester.update(&buffer);
             left -= want as u64;
@@ -137,12 +168,41 @@ impl Reading {
             let part = buffer.get_mut(..want).unwrap_or_default();
             self.file.read_exact(part).map_err(|error| match error.kind() {
                 std::io::ErrorKind::UnexpectedEof => ReadError::Changed,
-                _ => ReadError::Local(error.to_string()),
+                _ => ReadError::on_open(&error),
             })?;
             digester.update(part);
             left -= want as u64;
         }
         self.check()?;
         Ok(digester.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_the_machine_is_not_held_against_the_file() {
+        for (errno, opening, reading) in [
+            (Errno::NOENT, "vanished", "transient"),
+            (Errno::ACCESS, "local", "local"),
+            (Errno::PERM, "local", "local"),
+            (Errno::IO, "local", "local"),
+            (Errno::NAMETOOLONG, "local", "local"),
+            (Errno::STALE, "root", "transient"),
+            (Errno::MFILE, "transient", "transient"),
+            (Errno::NFILE, "transient", "transient"),
+        ] {
+            let word = |error| match error {
+                ReadError::Vanished => "vanished",
+                ReadError::Changed | ReadError::Stopped => "neither",
+                ReadError::Root(_) => "root",
+                ReadError::Local(_) => "local",
+                ReadError::Transient(_) => "transient",
+            };
+            assert_eq!(word(ReadError::of(errno)), opening, "{errno:?}");
+            assert_eq!(word(ReadError::on_open(&errno.into())), reading, "{errno:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::entry::{Absent, Kind, kind};
+use super::entry::{Absent, Kind, Meaning, kind};
 use crate::relpath::RelPath;
 
 /// Tells one root from another that was mounted or moved into its place.
@@ -31,6 +31,9 @@ pub enum RootError {
     /// It cannot be opened.
     #[error("cannot open {}: {}", .0.display(), .1)]
     Unreadable(PathBuf, String),
+    /// This machine is short of something for the moment, like descriptors; nothing is wrong with it.
+    #[error("cannot open {} now: {}", .0.display(), .1)]
+    Shortage(PathBuf, String),
 }
 
 /// An open root.
@@ -56,7 +59,11 @@ impl Root {
             Errno::NOENT => RootError::Missing(path.to_path_buf()),
             Errno::NOTDIR => RootError::NotDirectory(path.to_path_buf()),
             other => {
-                RootError::Unreadable(path.to_path_buf(), std::io::Error::from(other).to_string())
+                let text = std::io::Error::from(other).to_string();
+                match Meaning::of(other) {
+                    Meaning::Shortage => RootError::Shortage(path.to_path_buf(), text),
+                    _ => RootError::Unreadable(path.to_path_buf(), text),
+                }
             }
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -115,9 +115,25 @@ fn a_copy_under_another_name_is_removed_and_reported() {
     bed.fault(json!({"route": "file.confirm", "times": 1, "effect": {"rename": true}}));
     let (out, _) = bed.ends(&["sync"], 0);
     assert!(out.contains("stored the file as backup/a (1).txt"), "{out}");
-    // The grant of a mirror that never deletes does not reach that far: the copy is named, not removed.
+    assert_eq!(bed.diff(), "", "the copy is removed");
+
+    // A handed-out token that may not delete: the copy is named for a person.
+    let grant = "upload_file_force,create_directory";
+    let path = format!(
+        "/api/v1/token?library_id=smhemulator&library_secret=emulator-secret&grant={grant}"
+    );
+    let token = bed.call("POST", &path, None).1["accessToken"].as_str().unwrap().to_owned();
+    bed.secret(&token);
+    let config = fs::read_to_string(bed.path("config.toml")).unwrap();
+    fs::write(bed.path("config.toml"), config.replace("library_secret_file", "access_token_file"))
+        .unwrap();
+    bed.write("b.txt", "other");
+    bed.no_faults();
+    bed.fault(json!({"route": "file.confirm", "times": 1, "effect": {"rename": true}}));
+    let (out, _) = bed.ends(&["sync"], 0);
     assert!(out.contains("remove it by hand"), "{out}");
-    assert!(bed.objects().join("a.txt").exists());
+    assert!(bed.objects().join("b (1).txt").exists());
+    assert!(bed.objects().join("b.txt").exists());
 }
 
 #[test]
@@ -301,4 +317,45 @@ fn no_secret_is_ever_said() {
     {
         assert!(!said.contains(secret), "{secret} was said");
     }
+}
+
+#[test]
+fn a_blocked_file_is_tried_again_when_somebody_says_so() {
+    let bed = Bed::new();
+    // Nobody ever worked there: nothing to ask.
+    let (_, err) = bed.ends(&["retry"], 1);
+    assert!(err.contains("smh-mirror run"), "{err}");
+    bed.write("d/bad", "content");
+    bed.write("good", "content");
+    bed.fault(json!({"route": "file.start", "path": "bad", "effect": {"status": 451, "code": "SensitiveContentRecognized", "message": "no"}}));
+    let daemon = bed.daemon();
+    until("the refusal", || (bed.mirror()["files"]["blocked"] == 1).then_some(()));
+    let asked = bed.requests("file.start");
+    bed.no_faults();
+    // Another path changes nothing.
+    let good = bed.root().join("good");
+    let (out, _) = bed.ends(&["retry", good.to_str().unwrap()], 0);
+    assert!(out.contains("tries again"), "{out}");
+    assert_eq!(bed.mirror()["files"]["blocked"], 1);
+    assert_eq!(bed.requests("file.start"), asked);
+    let folder = bed.root().join("d");
+    bed.ends(&["retry", folder.to_str().unwrap()], 0);
+    bed.until_mirrored("d/bad", "content");
+    bed.until_current();
+    // Stopped by a signal, it takes the request when it goes on.
+    bed.fault(json!({"route": "file.start", "path": "worse", "effect": {"status": 451, "code": "SensitiveContentRecognized", "message": "no"}}));
+    bed.write("worse", "content");
+    until("the refusal", || (bed.mirror()["files"]["blocked"] == 1).then_some(()));
+    bed.no_faults();
+    daemon.signal(Signal::STOP);
+    let (out, _) = bed.ends(&["retry"], 0);
+    assert!(out.contains("no daemon works now"), "{out}");
+    daemon.signal(Signal::CONT);
+    bed.until_mirrored("worse", "content");
+    assert_eq!(daemon.stop(), Some(0));
+    // What is left while none runs is taken by the next.
+    let (out, _) = bed.ends(&["retry", "--json"], 0);
+    assert!(out.contains("\"taken\": false"), "{out}");
+    let (_, err) = bed.ends(&["retry", "/no/mirror/of/ours"], 2);
+    assert!(err.contains("belongs to no mirror"), "{err}");
 }

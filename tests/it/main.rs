@@ -12,3 +12,4 @@ mod failing;
 mod matrix;
 mod mirroring;
 mod rooms;
+mod tokens;

@@ -27,6 +27,11 @@ impl Core {
         let sent = transfer.fingerprint;
         if !matches!(end, End::Synced { .. }) {
             self.quota.probe_over();
+            // Nobody will take up again what was started for a file that is gone.
+            let gone = work.turn.file(&entry)?.is_none_or(|row| row.gone_at_ms.is_some());
+            if gone && work.turn.upload(&entry)?.is_some() {
+                self.orphan_failed(work);
+            }
         }
         match end {
             End::Synced { full_hash, crc64, how } => {
@@ -60,13 +65,8 @@ impl Core {
             }
             End::Failed(failure) => {
                 let blame = self.service_failed(work, &failure, &entry)?;
-                let row = work.turn.file(&entry)?;
-                if row.as_ref().is_none_or(|row| row.gone_at_ms.is_some()) {
-                    self.orphan_failed(work);
-                    return Ok(());
-                }
                 // What failed was an older state: the newer one has its own rest and its own try.
-                let newer = row.is_some_and(|row| {
+                let newer = work.turn.file(&entry)?.is_some_and(|row| {
                     row.seen != sent && row.next_at_ms.is_some_and(|at| at != NEVER_MS)
                 });
                 if newer {

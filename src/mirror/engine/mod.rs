@@ -229,6 +229,12 @@ impl Engine {
         Ok(out)
     }
 
+    /// The journal, for tests that look at it between turns.
+    #[cfg(test)]
+    pub(super) fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
     /// Gives the journal back, at the end.
     #[must_use]
     pub fn into_journal(self) -> Journal {

@@ -5,7 +5,7 @@ use crate::clock::to_ms;
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::journal::{
-    Activity, DirId, DirRow, EntryId, FileRow, JournalError, SkipReason, SkippedRow,
+    Activity, DirId, DirRow, EntryId, FileRow, JournalError, NEVER_MS, SkipReason, SkippedRow,
 };
 use crate::mirror::facts::Event;
 use crate::mirror::plan::{self, Seen, Vanished, Wrong};
@@ -196,7 +196,9 @@ impl Core {
         let wrong = match row {
             Some(_) if waits => match work.turn.trouble(id)? {
                 None => Wrong::Nothing,
-                Some(trouble) if trouble.class == Class::Local => Wrong::Local,
+                Some(trouble) if matches!(trouble.class, Class::Local | Class::Defect) => {
+                    Wrong::AtScan
+                }
                 Some(_) => Wrong::Other,
             },
             _ => Wrong::Nothing,
@@ -239,7 +241,23 @@ impl Core {
             Some(row) if row.gone_at_ms.is_some() => {
                 work.turn.dir_is_back(row.id, row.created_at_ms.is_none().then_some(due))?;
             }
-            Some(_) => {}
+            Some(row) => self.dir_seen_again(work, row)?,
+        }
+        Ok(())
+    }
+
+    /// Answers that made no sense when the directory was to be made may make sense now.
+    pub(super) fn dir_seen_again(
+        &mut self,
+        work: &mut Work<'_>,
+        row: &DirRow,
+    ) -> Result<(), JournalError> {
+        if row.next_at_ms != Some(NEVER_MS) {
+            return Ok(());
+        }
+        let own = EntryId { dir: row.id, name: Vec::new() };
+        if work.turn.trouble(&own)?.is_some_and(|t| t.class == Class::Defect) {
+            work.turn.set_dir_next(row.id, Some(work.now.unix_ms))?;
         }
         Ok(())
     }

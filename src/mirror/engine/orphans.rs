@@ -7,6 +7,8 @@ use crate::mirror::transfer::Transfer;
 
 /// After one that failed, others wait so long.
 const AGAIN_MS: i64 = 60_000;
+/// What cannot be settled yet is looked at again after this.
+const BUSY_MS: i64 = 2_000;
 
 impl Core {
     /// Something vanished that may have been under way.
@@ -20,13 +22,10 @@ impl Core {
         }
         self.orphans_at_ms = None;
         for upload in work.turn.orphaned_uploads()? {
-            // Under way: the transfer itself will end it.
-            if self.held.contains(&upload.id) {
+            // A transfer runs, or waits and will find out that the file is gone.
+            if self.held.contains(&upload.id) || self.free_slots(work.now) == 0 {
+                self.may_leave_orphans(work.now.mono_ms.saturating_add(BUSY_MS));
                 continue;
-            }
-            if self.free_slots(work.now) == 0 {
-                self.may_leave_orphans(work.now.mono_ms.saturating_add(1_000));
-                return Ok(());
             }
             let Some(dir) = work.turn.dir(upload.id.dir)? else { continue };
             let Some(mirror) = self.mirrors.iter().position(|m| m.id == dir.mirror) else {

@@ -266,6 +266,9 @@ impl Core {
                 state.scan.stack = vec![RelPath::root()];
                 state.scan.current = None;
                 state.scan.phase = Phase::Listing;
+                if let Some(root) = work.turn.dir_at(state.id, &RelPath::root())? {
+                    self.dir_seen_again(work, &root)?;
+                }
                 self.next_listing(work, index)
             }
         }

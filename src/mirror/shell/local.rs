@@ -96,5 +96,8 @@ pub(super) fn unreadable(error: ReadError) -> Outcome {
             "the service took less of the file than it was sent",
         )),
         ReadError::Local(_) => Outcome::Failed(Failure::new(Class::Local, error.to_string())),
+        ReadError::Transient(_) => {
+            Outcome::Failed(Failure::new(Class::Transient, error.to_string()))
+        }
     }
 }

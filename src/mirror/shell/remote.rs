@@ -133,8 +133,8 @@ impl Inner {
             Step::Cancel { confirm_key } => {
                 client.cancel_upload(&confirm_key).await.map(|()| Outcome::Done).map_err(refused)
             }
-            Step::DeleteCopy { path, .. } => client
-                .delete_file(&RemotePath::from_segments(path))
+            Step::DeleteCopy { path, size, crc64 } => client
+                .delete_copy(&RemotePath::from_segments(path), size, crc64)
                 .await
                 .map(|()| Outcome::Done)
                 .map_err(refused),
@@ -177,11 +177,7 @@ impl Inner {
             }
             Start::Form(form) => {
                 let confirm_key = form.confirm_key.clone();
-                let expires_at_ms = form
-                    .expiration
-                    .as_deref()
-                    .and_then(|text| text.parse::<jiff::Timestamp>().ok())
-                    .map(jiff::Timestamp::as_millisecond);
+                let expires_at_ms = form.expires_at_ms;
                 self.forms.lock().unwrap_or_else(PoisonError::into_inner).insert(transfer, form);
                 Ok(Outcome::Started { confirm_key, expires_at_ms })
             }

@@ -1,0 +1,88 @@
+//! `health`: 0 only when every mirror is current, as the journal and a look at the disk prove it.
+
+use serde_json::{Value, json};
+
+use super::daemon::Daemon;
+use super::status_view::{self, MirrorView, text};
+use super::{Exit, Failure, Global, output};
+use crate::clock::Clock;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Say nothing, only end with the code
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
+    let config = global.load_without_secret()?;
+    let clock = Clock::start();
+    let daemon = Daemon::find(&config)?;
+    let reader = super::reader(&config)?;
+    // The moment before the look: what changes while it lasts may be missed by it.
+    let now_ms = clock.now().unix_ms;
+    let view = status_view::collect_audited(&config, reader.as_ref(), daemon, now_ms)?;
+    let exit = match (view.is_held(), view.is_current()) {
+        (true, _) => Exit::Held,
+        (false, true) => Exit::Done,
+        (false, false) => Exit::NotCurrent,
+    };
+    if args.quiet {
+        return Ok(exit);
+    }
+    if global.json {
+        let mirrors: Vec<Value> = view.mirrors.iter().map(mirror_json).collect();
+        output::print_json(&json!({
+            "schema": 1,
+            "healthy": exit == Exit::Done,
+            "looked_at": output::time(now_ms),
+            "daemon": view.daemon_json(),
+            "mirrors": mirrors,
+        }))?;
+        return Ok(exit);
+    }
+    for mirror in &view.mirrors {
+        output::line(&sentence(mirror));
+    }
+    if let Some(note) = view.note() {
+        output::line(&note);
+    }
+    Ok(exit)
+}
+
+fn sentence(mirror: &MirrorView) -> String {
+    let MirrorView { name, state, reasons, .. } = mirror;
+    if reasons.is_empty() {
+        let compared = mirror.audit.as_ref().map_or(0, |audit| audit.compared);
+        return format!("{name}: {state}, {compared} entries on disk compared just now");
+    }
+    format!("{name}: {state}: {}", reasons.join("; "))
+}
+
+fn mirror_json(mirror: &MirrorView) -> Value {
+    let disk = mirror.audit.as_ref().map(|audit| {
+        let examples: Vec<Value> = audit
+            .examples
+            .iter()
+            .map(|(finding, path)| json!({"path": text(path), "what": finding.as_str()}))
+            .collect();
+        json!({
+            "compared": audit.compared,
+            "unseen": audit.unseen,
+            "changed": audit.changed,
+            "gone": audit.gone,
+            "unreadable": audit.unreadable,
+            "root": audit.root,
+            "examples": examples,
+        })
+    });
+    let scanned = mirror.status.as_ref().and_then(|status| status.scanned_at_ms);
+    json!({
+        "name": mirror.name,
+        "state": mirror.state,
+        "current": mirror.state == "current",
+        "as_of": scanned.map(output::time),
+        "reasons": mirror.reasons,
+        "disk": disk,
+    })
+}

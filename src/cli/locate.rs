@@ -1,0 +1,40 @@
+//! Which mirror a path of this machine belongs to (shell: links above the root are seen through).
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::config::{Config, Mirror};
+use crate::relpath::RelPath;
+
+/// The mirror that a path belongs to, and its name there. Links above the root are seen through, the
+/// path below it is taken as it is.
+pub(super) fn locate<'c>(config: &'c Config, path: &Path) -> Option<(&'c Mirror, RelPath)> {
+    let whole = std::path::absolute(path).ok()?;
+    let mut plain = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            other => plain.push(other),
+        }
+    }
+    // The directory as the system sees it, the last name as it is: it may be a link itself.
+    let resolved = plain
+        .parent()
+        .and_then(|parent| parent.canonicalize().ok())
+        .zip(plain.file_name())
+        .map(|(parent, name)| parent.join(name));
+    for mirror in &config.mirrors {
+        let mut roots = vec![mirror.local.clone()];
+        roots.extend(mirror.local.canonicalize());
+        for root in roots {
+            for candidate in [Some(&plain), resolved.as_ref()].into_iter().flatten() {
+                if let Ok(below) = candidate.strip_prefix(&root) {
+                    return Some((mirror, RelPath::from_path(below)?));
+                }
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,286 @@
+//! The word for a mirror and the reasons for it (pure): every word comes from evidence.
+
+use super::output;
+use crate::config::{Config, Mirror};
+use crate::journal::{ConditionRow, Counts, KnownMirror, MirrorStatus};
+use crate::mirror::Audit;
+
+/// Everything that is known of a mirror at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    /// What the journal says; `None`: nothing.
+    pub(super) status: Option<&'a MirrorStatus>,
+    /// The journal speaks of the folder and the target of the configuration.
+    pub(super) same: bool,
+    /// Who works on it.
+    pub(super) worker: Worker,
+    /// What a look at the disk found, if there was one.
+    pub(super) audit: Option<&'a Audit>,
+}
+
+/// Whether anybody works on the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worker {
+    /// No daemon runs, or it is stopped.
+    Nobody,
+    /// A daemon runs.
+    Daemon,
+    /// A daemon runs and cannot write its journal: what the journal says is old.
+    Stuck,
+}
+
+/// What a condition means for its mirror, by its word: a newer journal may have others than this
+/// program knows, and what it does not know is never taken for current.
+fn state_of(condition: &ConditionRow) -> Option<&'static str> {
+    match condition.kind.as_str() {
+        "root" => Some("held"),
+        "auth" => Some("auth"),
+        "offline" => Some("offline"),
+        "paused" => Some("paused"),
+        // Slower is still under way; a journal that is filled again, and a wrong clock, stop nothing.
+        "throttled" | "rebuilding" | "clock" => None,
+        _ => Some("behind"),
+    }
+}
+
+/// Whether the journal speaks of the folder and the target that the configuration names. It does not
+/// after an edit that the daemon has not read yet.
+pub(super) fn is_same(config: &Config, mirror: &Mirror, known: &KnownMirror) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    known.local == mirror.local.as_os_str().as_bytes() && known.target == config.target(mirror)
+}
+
+/// The word for a mirror, the worst first. `current` needs a complete scan and nothing that waits.
+pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
+    let Some(status) = evidence.status.filter(|_| evidence.same) else { return "unknown" };
+    let audit = evidence.audit;
+    let has = |word| status.conditions.iter().any(|c| state_of(c) == Some(word));
+    let counts = &status.counts;
+    if has("held") || audit.is_some_and(|audit| audit.root.is_some()) {
+        return "held";
+    }
+    if let Some(word) = ["auth", "offline", "paused"].into_iter().find(|word| has(word)) {
+        return word;
+    }
+    if status.scanned_at_ms.is_none() {
+        return "unknown";
+    }
+    if evidence.worker == Worker::Stuck {
+        return "behind";
+    }
+    let failed = counts.blocked + counts.retrying + counts.retrying_directories;
+    if failed > 0 || has("behind") || audit.is_some_and(|audit| audit.unreadable > 0) {
+        return "behind";
+    }
+    if waiting(counts) > 0 || status.dirty || audit.is_some_and(|audit| !audit.is_clean()) {
+        // Work is under way only where somebody works.
+        return if evidence.worker == Worker::Daemon { "syncing" } else { "behind" };
+    }
+    "current"
+}
+
+fn waiting(counts: &Counts) -> u64 {
+    counts.pending + counts.uploading + counts.pending_directories
+}
+
+/// Why a mirror is not current; nothing when it is.
+pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
+    let Some(status) = evidence.status else {
+        return vec!["nothing of it was ever seen".to_owned()];
+    };
+    if !evidence.same {
+        return vec![
+            "the journal speaks of another folder or another target than the configuration; restart the daemon, or run `smh-mirror sync`"
+                .to_owned(),
+        ];
+    }
+    let mut reasons: Vec<String> = status
+        .conditions
+        .iter()
+        .filter(|condition| state_of(condition).is_some())
+        .map(|condition| {
+            let ConditionRow { kind, since_ms, message, .. } = condition;
+            format!("{} since {}: {message}", kind.as_str(), output::time(*since_ms))
+        })
+        .collect();
+    if let Some(message) = evidence.audit.and_then(|audit| audit.root.as_ref()) {
+        // The daemon may have said the same.
+        if status.conditions.iter().all(|condition| condition.message != *message) {
+            reasons.push(message.clone());
+        }
+    }
+    if evidence.worker == Worker::Stuck {
+        reasons.push(
+            "the daemon cannot write its journal, so nothing newer than this is known; is the disk of the state folder full?"
+                .to_owned(),
+        );
+    }
+    let counts = &status.counts;
+    if counts.blocked > 0 {
+        reasons.push(format!("{} blocked, see `smh-mirror errors`", counts.blocked));
+    }
+    let retrying = counts.retrying + counts.retrying_directories;
+    if retrying > 0 {
+        reasons.push(format!("{retrying} failed and will be tried again"));
+    }
+    let files = counts.pending + counts.uploading;
+    let dirs = counts.pending_directories - counts.retrying_directories;
+    match (files, dirs) {
+        (0, 0) => {}
+        (0, dirs) => reasons.push(format!("{} to be made", folders(dirs))),
+        (files, _) => {
+            let bytes = output::bytes(counts.pending_bytes);
+            let plural = if files == 1 { "file waits" } else { "files wait" };
+            reasons.push(format!("{files} {plural} ({bytes})"));
+        }
+    }
+    if let Some(text) = evidence.audit.and_then(found) {
+        reasons.push(text);
+    }
+    if status.scanned_at_ms.is_none() {
+        reasons.push("no scan was ever complete".to_owned());
+    } else if status.dirty && reasons.is_empty() {
+        reasons.push("something may have been missed; the next scan looks for it".to_owned());
+    }
+    reasons
+}
+
+fn folders(count: u64) -> String {
+    if count == 1 { "1 folder waits".to_owned() } else { format!("{count} folders wait") }
+}
+
+/// What a look at the disk found, in words; `None`: what the journal says.
+pub(super) fn found(audit: &Audit) -> Option<String> {
+    let counts: Vec<String> = [
+        (audit.changed, "changed"),
+        (audit.unseen, "new"),
+        (audit.gone, "gone"),
+        (audit.unreadable, "unreadable"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{count} {word}"))
+    .collect();
+    if counts.is_empty() {
+        return None;
+    }
+    let examples: Vec<String> = audit
+        .examples
+        .iter()
+        .map(|(finding, path)| format!("{path} ({})", finding.as_str()))
+        .collect();
+    Some(format!("on disk and not seen yet: {}, e.g. {}", counts.join(", "), examples.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{ConditionKind, MirrorId};
+
+    fn status() -> MirrorStatus {
+        MirrorStatus {
+            known: KnownMirror {
+                id: MirrorId(1),
+                name: "docs".into(),
+                local: b"/docs".to_vec(),
+                target: "t".into(),
+                root: None,
+            },
+            scanned_at_ms: Some(1),
+            dirty: false,
+            watched: 1,
+            polled: 0,
+            overflows: 0,
+            missed: 0,
+            counts: Counts::default(),
+            oldest_pending_ms: None,
+            last_trouble: None,
+            last_trouble_path: None,
+            conditions: Vec::new(),
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut MirrorStatus)) -> MirrorStatus {
+        let mut status = status();
+        change(&mut status);
+        status
+    }
+
+    fn check(status: &MirrorStatus, works: bool, audit: Option<&Audit>, expected: &str) {
+        let worker = if works { Worker::Daemon } else { Worker::Nobody };
+        let evidence = Evidence { status: Some(status), same: true, worker, audit };
+        assert_eq!(state(&evidence), expected);
+        assert_eq!(reasons(&evidence).is_empty(), expected == "current", "{status:?}");
+    }
+
+    #[test]
+    fn every_word_has_its_evidence() {
+        let condition = |kind| {
+            with(|s| {
+                let message = "m".to_owned();
+                s.conditions.push(ConditionRow { mirror: None, kind, since_ms: 1, message });
+            })
+        };
+        check(&status(), true, None, "current");
+        check(&condition(ConditionKind::Root), true, None, "held");
+        check(&condition(ConditionKind::Auth), true, None, "auth");
+        check(&condition(ConditionKind::Offline), true, None, "offline");
+        check(&condition(ConditionKind::Quota), true, None, "behind");
+        for kind in [ConditionKind::Throttled, ConditionKind::Rebuilding, ConditionKind::Clock] {
+            check(&condition(kind), true, None, "current");
+        }
+        check(&with(|s| s.scanned_at_ms = None), true, None, "unknown");
+        check(&with(|s| s.counts.blocked = 1), true, None, "behind");
+        check(&with(|s| s.counts.retrying = 1), true, None, "behind");
+        for change in [
+            (|s| s.counts.pending = 1) as fn(&mut MirrorStatus),
+            |s| s.counts.uploading = 1,
+            |s| s.counts.pending_directories = 1,
+            |s| s.dirty = true,
+        ] {
+            check(&with(change), true, None, "syncing");
+            // Nobody works: nothing is under way.
+            check(&with(change), false, None, "behind");
+        }
+        let failed = with(|s| {
+            s.counts.pending_directories = 1;
+            s.counts.retrying_directories = 1;
+        });
+        check(&failed, true, None, "behind");
+    }
+
+    #[test]
+    fn what_lies_on_the_disk_has_the_last_word() {
+        let audit = |change: fn(&mut Audit)| {
+            let mut audit = Audit::default();
+            change(&mut audit);
+            audit
+        };
+        check(&status(), false, Some(&Audit::default()), "current");
+        check(&status(), false, Some(&audit(|a| a.changed = 1)), "behind");
+        check(&status(), true, Some(&audit(|a| a.unseen = 1)), "syncing");
+        check(&status(), true, Some(&audit(|a| a.gone = 1)), "syncing");
+        check(&status(), true, Some(&audit(|a| a.unreadable = 1)), "behind");
+        check(&status(), true, Some(&audit(|a| a.root = Some("r".into()))), "held");
+    }
+
+    #[test]
+    fn a_journal_that_is_not_written_proves_nothing() {
+        let status = status();
+        let worker = Worker::Stuck;
+        let evidence = Evidence { status: Some(&status), same: true, worker, audit: None };
+        assert_eq!((state(&evidence), reasons(&evidence).len()), ("behind", 1));
+    }
+
+    #[test]
+    fn a_journal_of_something_else_says_nothing() {
+        let status = status();
+        let other =
+            Evidence { status: Some(&status), same: false, worker: Worker::Daemon, audit: None };
+        assert_eq!(state(&other), "unknown");
+        assert_eq!(reasons(&other).len(), 1);
+        let nothing = Evidence { status: None, same: false, worker: Worker::Daemon, audit: None };
+        assert_eq!(state(&nothing), "unknown");
+        assert_eq!(reasons(&nothing).len(), 1);
+    }
+}

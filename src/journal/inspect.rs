@@ -1,0 +1,40 @@
+//! What tests want to know of a whole journal (tests only).
+
+use rusqlite::Connection;
+
+use super::files::{COLUMNS, file_row};
+use super::rows::{FileRow, UploadRow};
+use super::{Journal, JournalError, Turn};
+use crate::relpath::RelPath;
+
+impl Journal {
+    /// A copy in memory, as it is now: what a power cut goes back to.
+    pub(crate) fn copy(&self) -> Result<Journal, JournalError> {
+        let mut connection = Connection::open_in_memory()?;
+        {
+            let backup = rusqlite::backup::Backup::new(&self.connection, &mut connection)?;
+            backup.run_to_completion(1024, std::time::Duration::ZERO, None)?;
+        }
+        super::open::settings(&connection)?;
+        Ok(Journal { connection })
+    }
+
+    /// Every file with its path.
+    pub(crate) fn all_files(&self) -> Result<Vec<(RelPath, FileRow)>, JournalError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS}, d.path FROM file f JOIN dir d ON d.id = f.dir_id ORDER BY d.path, f.name"
+        ))?;
+        let rows = statement.query_map([], |row| {
+            let file = file_row(row)?;
+            let dir = RelPath::from_bytes(row.get(16)?);
+            Ok((dir.join(&file.id.name), file))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Every started upload.
+    pub(crate) fn all_uploads(&mut self) -> Result<Vec<UploadRow>, JournalError> {
+        let turn: Turn<'_> = self.turn()?;
+        turn.uploads()
+    }
+}

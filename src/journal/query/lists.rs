@@ -1,0 +1,144 @@
+//! Lists of a mirror: what waits, what is left out, what is wrong.
+
+use rusqlite::params;
+
+use super::{Reader, entry_path};
+use crate::journal::JournalError;
+use crate::journal::dirs::{subtree, to_sql_limit};
+use crate::journal::notes::{TROUBLE_COLUMNS, skip_reason, trouble_row};
+use crate::journal::rows::{MirrorId, NEVER_MS, SkipReason, TroubleRow};
+use crate::relpath::RelPath;
+
+/// A file that is not mirrored yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingFile {
+    /// Where it is.
+    pub path: RelPath,
+    /// Bytes, as last seen.
+    pub size: u64,
+    /// Whether the service has an older version.
+    pub known: bool,
+}
+
+/// An entry that is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedPath {
+    /// Where it is.
+    pub path: RelPath,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// An entry with what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TroublePath {
+    /// Where it is.
+    pub path: RelPath,
+    /// What is wrong.
+    pub trouble: TroubleRow,
+    /// When it is tried again; `None`: not by itself.
+    pub next_at_ms: Option<i64>,
+}
+
+/// What is wrong below a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Troubles {
+    /// How many entries have trouble.
+    pub total: u64,
+    /// The newest of them.
+    pub newest: Vec<TroublePath>,
+}
+
+impl Reader {
+    /// Everything that is left out of a mirror, in order.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn skipped(&self, mirror: MirrorId) -> Result<Vec<SkippedPath>, JournalError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT d.path, s.name, s.reason FROM skipped s JOIN dir d ON d.id = s.dir_id
+              WHERE d.mirror_id = ?1 ORDER BY d.path, s.name",
+        )?;
+        let rows = statement.query_map([mirror.0], |row| {
+            let name: Vec<u8> = row.get(1)?;
+            Ok(SkippedPath { path: entry_path(row, 0, &name)?, reason: skip_reason(row, 2)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Files of a mirror that are not mirrored yet and not blocked, in order; at most `limit`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn pending(
+        &self,
+        mirror: MirrorId,
+        limit: usize,
+    ) -> Result<Vec<PendingFile>, JournalError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT d.path, f.name, f.size, f.confirmed_at_ms IS NOT NULL FROM file f JOIN dir d ON d.id = f.dir_id
+              WHERE d.mirror_id = ?1 AND f.next_at_ms < ?2 ORDER BY d.path, f.name LIMIT ?3",
+        )?;
+        let rows =
+            statement.query_map(params![mirror.0, NEVER_MS, to_sql_limit(limit)], |row| {
+                let name: Vec<u8> = row.get(1)?;
+                Ok(PendingFile {
+                    path: entry_path(row, 0, &name)?,
+                    size: row.get::<_, i64>(2)?.cast_unsigned(),
+                    known: row.get(3)?,
+                })
+            })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What is wrong with the entries of a mirror, at `path` and below it, the newest first: at most
+    /// `limit` of them, and how many there are.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn troubles(
+        &self,
+        mirror: MirrorId,
+        path: &RelPath,
+        limit: usize,
+    ) -> Result<Troubles, JournalError> {
+        let (from, upto) = subtree(path);
+        // A file is named by its directory and its name: the path itself is one, or a directory.
+        let (parent, name) = match path.split() {
+            Some((parent, name)) => (Some(parent), name),
+            None => (None, [].as_slice()),
+        };
+        let within =
+            "d.mirror_id = ?1 AND (d.path = ?2 OR (d.path >= ?3 AND (?4 IS NULL OR d.path < ?4))
+                        OR (d.path = ?5 AND t.name = ?6))";
+        let parent = parent.as_ref().map(RelPath::as_bytes);
+        let total: i64 = self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM trouble t JOIN dir d ON d.id = t.dir_id WHERE {within}"
+            ))?
+            .query_row(params![mirror.0, path.as_bytes(), from, upto, parent, name], |row| {
+                row.get(0)
+            })?;
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {TROUBLE_COLUMNS}, d.path, CASE WHEN t.name = x'' THEN d.next_at_ms ELSE f.next_at_ms END
+               FROM trouble t JOIN dir d ON d.id = t.dir_id
+               LEFT JOIN file f ON f.dir_id = t.dir_id AND f.name = t.name
+              WHERE {within} ORDER BY t.last_at_ms DESC, d.path, t.name LIMIT ?7"
+        ))?;
+        let rows = statement.query_map(
+            params![mirror.0, path.as_bytes(), from, upto, parent, name, to_sql_limit(limit)],
+            |row| {
+                let trouble = trouble_row(row)?;
+                let path = entry_path(row, 10, &trouble.id.name)?;
+                let next_at_ms: Option<i64> = row.get(11)?;
+                Ok(TroublePath {
+                    path,
+                    trouble,
+                    next_at_ms: next_at_ms.filter(|next| *next != NEVER_MS),
+                })
+            },
+        )?;
+        Ok(Troubles { total: total.cast_unsigned(), newest: rows.collect::<Result<_, _>>()? })
+    }
+}

@@ -1,0 +1,62 @@
+//! What people ask the journal: read only, works with the daemon up, down or stuck (deterministic).
+
+mod entries;
+mod folder;
+mod history;
+mod lists;
+mod mirrors;
+
+use std::path::Path;
+
+use rusqlite::{Connection, Row};
+
+use super::JournalError;
+use super::open::{JOURNAL_FILE, Journal, open_reading};
+use crate::relpath::RelPath;
+
+pub use entries::{EntryState, FileStatus, FolderStatus, OpenUpload};
+pub use folder::KnownDir;
+pub use history::Happened;
+pub use lists::{PendingFile, SkippedPath, TroublePath, Troubles};
+pub use mirrors::{Counts, KnownMirror, MirrorStatus};
+
+/// A reading connection. One question sees one state: ask through [`Reader::snapshot`].
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens the journal in `state_dir` for reading.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or a newer program wrote it.
+    pub fn open(state_dir: &Path) -> Result<Reader, JournalError> {
+        Ok(Reader { connection: open_reading(&state_dir.join(JOURNAL_FILE))? })
+    }
+
+    /// Reads through the connection of a journal that is not written meanwhile.
+    #[must_use]
+    pub fn of(journal: Journal) -> Reader {
+        Reader { connection: journal.connection }
+    }
+
+    /// Answers several questions from one state of the journal.
+    ///
+    /// # Errors
+    /// What SQLite says, or what the questions say.
+    pub fn snapshot<T>(
+        &self,
+        ask: impl FnOnce(&Reader) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        self.connection.execute_batch("BEGIN")?;
+        let answer = ask(self);
+        self.connection.execute_batch("COMMIT")?;
+        answer
+    }
+}
+
+fn entry_path(row: &Row<'_>, column: usize, name: &[u8]) -> rusqlite::Result<RelPath> {
+    let dir = RelPath::from_bytes(row.get(column)?);
+    Ok(if name.is_empty() { dir } else { dir.join(name) })
+}

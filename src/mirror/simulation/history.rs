@@ -1,0 +1,323 @@
+//! What happens in a history: changes of the folder, time, crashes, answers; then healing, and the end.
+
+use super::check;
+use super::disk::Node;
+use super::world::{Mood, World};
+use crate::digest::BEGINNING_LEN;
+use crate::failure::Class;
+use crate::relpath::RelPath;
+
+/// Turns after which a history that heals must have come to rest.
+const HEAL_TURNS: usize = 20_000;
+/// Simulated time after which it must: blocked retries, back-off and a full scan fit in.
+const HEAL_MS: i64 = 12 * 3_600_000;
+/// Names are few, so that the changes meet.
+const NAMES: &[&str] = &["a", "b", "c", "d", "poison"];
+const SIZES: &[u64] = &[0, 7, 7, 100, BEGINNING_LEN, BEGINNING_LEN + 5, 9 * BEGINNING_LEN];
+
+/// A history that is made again from its seed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct History {
+    pub(super) seed: u64,
+    /// Crash before this step, whatever the dice say.
+    pub(super) crash_at: Option<usize>,
+}
+
+impl History {
+    pub(super) fn run(self) -> World {
+        let mut world = self.begin();
+        world.loud = std::env::var_os("SMH_SIM_TRACE").is_some();
+        world.tracing = world.loud;
+        let steps = 30 + world.rng.usize(0..60);
+        for at in 0..steps {
+            if self.crash_at == Some(at) {
+                world.crash();
+            }
+            step(&mut world);
+            check::invariants(&mut world);
+        }
+        heal(&mut world);
+        check::converged(&mut world);
+        again(&mut world);
+        world
+    }
+
+    /// The same, and what happened.
+    pub(super) fn trace(self) -> Vec<String> {
+        let mut world = self.begin();
+        world.tracing = true;
+        for _ in 0..60 {
+            step(&mut world);
+        }
+        world.trace
+    }
+
+    fn begin(self) -> World {
+        let mut dice = fastrand::Rng::with_seed(self.seed);
+        let mood = Mood {
+            faults: *dice.choice(&[0.0, 0.02, 0.1, 0.3]).unwrap_or(&0.0),
+            lost_hints: *dice.choice(&[0.0, 0.1, 0.5]).unwrap_or(&0.0),
+            power_cuts: dice.u8(0..4) == 0,
+        };
+        let root: &[&str] = if dice.bool() { &["base", "deep"] } else { &[] };
+        let mut world = World::new(dice.u64(..), mood, root);
+        // Something is there from the beginning, on both sides.
+        for _ in 0..world.rng.usize(0..6) {
+            change(&mut world);
+        }
+        if dice.u8(0..3) == 0 {
+            already_there(&mut world);
+        }
+        let ms = world.rng.i64(0..10_000);
+        world.wait(ms);
+        world
+    }
+}
+
+/// Another tool, or a lost journal, left copies in the library.
+fn already_there(world: &mut World) {
+    for path in world.disk.paths(|node| matches!(node, Node::File { .. })) {
+        let Some((content, ..)) = world.disk.file(&path) else { continue };
+        let target = world.target(&path);
+        if world.rng.bool() && !target.iter().any(|name| name.contains("poison")) {
+            let made =
+                world.service.create_directory(target.get(..target.len() - 1).unwrap_or_default());
+            if made.is_ok() {
+                world.service.files.insert(target, content);
+            }
+        }
+    }
+}
+
+fn step(world: &mut World) {
+    match world.rng.u8(0..100) {
+        0..22 => change(world),
+        22..65 => {
+            let nth = world.rng.usize(..);
+            world.progress(nth);
+        }
+        65..80 => world.turn(),
+        80..88 => {
+            let ms = world.rng.i64(1..4_000);
+            world.wait(ms);
+        }
+        88..91 => {
+            world.wait_for_wake();
+        }
+        91..93 => world.crash(),
+        93 => world.ghost(),
+        94 => world.overflow(),
+        95 => {
+            let classes =
+                [Class::Transient, Class::Offline, Class::Auth, Class::Defect, Class::Throttled];
+            world.outage = match world.outage {
+                None if world.mood.faults > 0.0 => world.rng.choice(&classes).copied(),
+                _ => None,
+            };
+        }
+        96 => {
+            let nth = world.rng.usize(0..1000);
+            if world.rng.bool() {
+                world.service.forget_upload(nth);
+            } else {
+                world.service.lose_empty_directory(nth);
+                world.dirs_lost = true;
+            }
+        }
+        97 => {
+            // The clock is set, forward or back.
+            world.now.unix_ms += world.rng.i64(-40_000..40_000);
+        }
+        98 => {
+            world.service.room = match world.service.room {
+                None => Some(50),
+                Some(_) => None,
+            };
+        }
+        _ => {
+            if world.rng.bool() {
+                world.retry();
+            } else if world.disk.root.is_some() {
+                world.lose_root();
+            } else {
+                world.root_is_back();
+            }
+        }
+    }
+    // Most of the time the engine turns soon.
+    if world.rng.u8(0..3) == 0 {
+        world.turn();
+    }
+}
+
+fn some_dir(world: &mut World) -> RelPath {
+    let mut dirs = world.disk.paths(|node| matches!(node, Node::Dir { .. }));
+    dirs.push(RelPath::root());
+    world.rng.choice(&dirs).cloned().unwrap_or_else(RelPath::root)
+}
+
+fn some_path(world: &mut World) -> RelPath {
+    let dir = some_dir(world);
+    let name = *world.rng.choice(NAMES).unwrap_or(&"a");
+    if dir.segments().count() > 3 {
+        RelPath::root().join(name.as_bytes())
+    } else {
+        dir.join(name.as_bytes())
+    }
+}
+
+fn some_file(world: &mut World) -> Option<RelPath> {
+    let files = world.disk.paths(|node| matches!(node, Node::File { .. }));
+    world.rng.choice(&files).cloned()
+}
+
+fn some_entry(world: &mut World) -> Option<RelPath> {
+    let all = world.disk.paths(|_| true);
+    world.rng.choice(&all).cloned()
+}
+
+/// One change of the folder, as a program would make it.
+fn change(world: &mut World) {
+    if world.disk.root.is_none() {
+        return;
+    }
+    world.wait(25);
+    let now_ms = world.now.unix_ms;
+    let size = *world.rng.choice(SIZES).unwrap_or(&7);
+    match world.rng.u8(0..20) {
+        // A new file, or another content in its place.
+        0..6 => {
+            let path = some_path(world);
+            let content = world.disk.fresh_content(size);
+            world.disk.write(&path, content, false, false, now_ms);
+            world.hint(&path);
+        }
+        // Another content of the same size, in place.
+        6..9 => {
+            let Some(path) = some_file(world) else { return };
+            let Some((content, ..)) = world.disk.file(&path) else { return };
+            let other = world.disk.fresh_content(content.size);
+            let keep_mtime = world.rng.bool();
+            world.disk.write(&path, other, true, keep_mtime, now_ms);
+            world.hint(&path);
+        }
+        // Touched: the same content, other times.
+        9 => {
+            let Some(path) = some_file(world) else { return };
+            let Some((content, ..)) = world.disk.file(&path) else { return };
+            world.disk.write(&path, content, true, false, now_ms);
+            world.hint(&path);
+        }
+        // A copy of what is there already.
+        10 => {
+            let Some(from) = some_file(world) else { return };
+            let Some((content, ..)) = world.disk.file(&from) else { return };
+            let path = some_path(world);
+            world.disk.write(&path, content, false, false, now_ms);
+            world.hint(&path);
+        }
+        11..14 => {
+            let Some(from) = some_entry(world) else { return };
+            let to = some_path(world);
+            world.disk.rename(&from, &to, now_ms);
+            world.hint(&from);
+            world.hint(&to);
+        }
+        14..16 => {
+            let Some(path) = some_entry(world) else { return };
+            world.disk.remove(&path);
+            world.hint(&path);
+        }
+        16 | 17 => {
+            let path = some_path(world);
+            if world.disk.nodes.get(&path).is_none_or(|node| !matches!(node, Node::Dir { .. })) {
+                world.disk.remove(&path);
+                world.disk.put(&path, Node::Dir { readable: true });
+                world.hint(&path);
+            }
+        }
+        18 => {
+            let Some(path) = some_entry(world) else { return };
+            let readable = world.rng.bool();
+            world.disk.set_readable(&path, readable, now_ms);
+            world.hint(&path);
+        }
+        _ => {
+            let path = some_path(world);
+            world.disk.remove(&path);
+            world.disk.put(&path, Node::Link);
+            world.hint(&path);
+        }
+    }
+}
+
+/// Everything works again, and nobody changes anything. Runs until nothing is left to do.
+fn heal(world: &mut World) {
+    world.mood.faults = 0.0;
+    world.mood.lost_hints = 0.0;
+    world.mood.power_cuts = false;
+    world.outage = None;
+    world.service.room = None;
+    world.root_is_back();
+    while world.ghosts_left() {
+        world.ghost();
+    }
+    for path in world.disk.paths(|_| true) {
+        let now_ms = world.now.unix_ms;
+        if !is_readable(world, &path) {
+            world.disk.set_readable(&path, true, now_ms);
+            world.hint(&path);
+        }
+    }
+    // What was given up for want of sense in the answers is tried again when a person says so.
+    world.retry();
+    rest(world);
+}
+
+fn is_readable(world: &World, path: &RelPath) -> bool {
+    match world.disk.nodes.get(path) {
+        Some(Node::File { readable, .. } | Node::Dir { readable }) => *readable,
+        Some(Node::Link) | None => true,
+    }
+}
+
+/// Runs until a full scan has ended and nothing moves.
+fn rest(world: &mut World) {
+    let until_ms = world.now.mono_ms + HEAL_MS;
+    let mut scans = 0;
+    for _ in 0..HEAL_TURNS {
+        world.turn();
+        if !world.is_idle() {
+            while world.in_flight() > 0 {
+                world.progress(0);
+            }
+            continue;
+        }
+        // Idle: two full scans after the last change have seen everything.
+        if world.now.mono_ms > until_ms {
+            return;
+        }
+        let before = world.now.mono_ms;
+        if !world.wait_for_wake() {
+            return;
+        }
+        if world.now.mono_ms - before > 600_000 {
+            scans += 1;
+        }
+        if scans > 2 {
+            return;
+        }
+    }
+    panic!("does not come to rest");
+}
+
+/// (6) A restart without changes asks for nothing and reads nothing.
+fn again(world: &mut World) {
+    // A person asks for nothing more: what is blocked stays blocked.
+    world.crash();
+    let (calls, hashed) = (world.service.calls, world.hashed);
+    rest(world);
+    assert_eq!(world.service.calls - calls, 0, "a restart without changes asks the service");
+    assert_eq!(world.hashed - hashed, 0, "a restart without changes reads files");
+    check::converged(world);
+}

@@ -1,0 +1,616 @@
+//! One history: a folder, a service, an engine, a clock moved by hand, and dice. Everything that happens is drawn
+//! from one seed, so the same seed is the same history.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::disk::{Content, Disk, Node};
+use super::service::{Service, refusal};
+use crate::clock::Now;
+use crate::failure::Class;
+use crate::journal::Journal;
+use crate::mirror::engine::Engine;
+use crate::mirror::facts::{
+    DirJobId, Effect, Fact, MirrorSettings, Retry, Settings, TransferId, Turned,
+};
+use crate::mirror::step::{Failure, Outcome, Step};
+use crate::relpath::RelPath;
+use crate::tree::{RootError, RootId};
+
+/// Entries of one page of a listing: few, so that directories change between pages.
+const PAGE: usize = 3;
+pub(super) const CONCURRENCY: usize = 4;
+
+/// What goes wrong in a history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mood {
+    /// Probability that a call fails.
+    pub(super) faults: f64,
+    /// Probability that a hint is lost.
+    pub(super) lost_hints: f64,
+    /// The last commits may be lost in a crash.
+    pub(super) power_cuts: bool,
+}
+
+/// An effect that was handed out and is not over.
+#[derive(Debug)]
+enum Flight {
+    Ready(Effect),
+    /// Names that were read; the rest of the pages is still to come.
+    Listing {
+        dir: RelPath,
+        names: Vec<Vec<u8>>,
+        at: usize,
+    },
+    /// The bytes are being read and sent.
+    Posting {
+        transfer: TransferId,
+        path: RelPath,
+        expected: Content,
+        step: Effect,
+        key: String,
+    },
+}
+
+/// The whole.
+pub(super) struct World {
+    pub(super) rng: Rng,
+    pub(super) disk: Disk,
+    pub(super) service: Service,
+    pub(super) engine: Option<Engine>,
+    pub(super) now: Now,
+    pub(super) mood: Mood,
+    flights: Vec<Flight>,
+    facts: VecDeque<Fact>,
+    forms: HashMap<TransferId, String>,
+    /// Confirms that were on their way when the process died: they may still take effect.
+    ghosts: Vec<(String, u64)>,
+    /// The journal as it was after earlier turns; the newest last.
+    commits: VecDeque<Journal>,
+    wake_at_ms: Option<i64>,
+    /// Everything fails with this class for a while.
+    pub(super) outage: Option<Class>,
+    pub(super) trace: Vec<String>,
+    pub(super) tracing: bool,
+    /// The trace is also shown as it comes.
+    pub(super) loud: bool,
+    /// Empty directories were removed on the remote behind our back.
+    pub(super) dirs_lost: bool,
+    /// Files whose content was read to be hashed.
+    pub(super) hashed: u64,
+    /// A key was handed out, or its cancelling failed, and nobody is left who knows it.
+    pub(super) keys_leaked: bool,
+    remote_root: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, mood: Mood, remote_root: &[&str]) -> World {
+        let mut world = World {
+            rng: Rng::with_seed(seed),
+            disk: Disk::new(),
+            service: Service::default(),
+            engine: None,
+            now: Now { unix_ms: 1_800_000_000_000, mono_ms: 1_000 },
+            mood,
+            flights: Vec::new(),
+            facts: VecDeque::new(),
+            forms: HashMap::new(),
+            ghosts: Vec::new(),
+            commits: VecDeque::new(),
+            wake_at_ms: Some(0),
+            outage: None,
+            trace: Vec::new(),
+            tracing: false,
+            loud: false,
+            dirs_lost: false,
+            hashed: 0,
+            keys_leaked: false,
+            remote_root: remote_root.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let journal = Journal::in_memory().expect("a journal");
+        world.begin(journal);
+        world
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            mirrors: vec![MirrorSettings {
+                name: "m".into(),
+                local: PathBuf::from("/m"),
+                remote: self.remote_root.clone(),
+                target: "lib/-/x".into(),
+                settle: Duration::from_secs(2),
+                settle_max: Duration::from_secs(60),
+                rescan: Duration::from_secs(3600),
+                poll_interval: Duration::from_secs(60),
+                watch: true,
+            }],
+            concurrency: CONCURRENCY,
+            once: false,
+            dry_run: false,
+            lost_journal: None,
+        }
+    }
+
+    /// A process starts with this journal.
+    pub(super) fn begin(&mut self, journal: Journal) {
+        let dice = Rng::with_seed(self.rng.u64(..));
+        let engine =
+            Engine::new(journal, self.settings(), self.now, dice).expect("an engine starts");
+        self.engine = Some(engine);
+        self.wake_at_ms = Some(self.now.mono_ms);
+    }
+
+    pub(super) fn engine(&mut self) -> &mut Engine {
+        self.engine.as_mut().expect("a process runs")
+    }
+
+    pub(super) fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.tracing {
+            let line = format!("{} {}", self.now.mono_ms, what());
+            if self.loud {
+                eprintln!("{line}");
+            }
+            self.trace.push(line);
+        }
+    }
+
+    pub(super) fn target(&self, path: &RelPath) -> Vec<String> {
+        let mut target = self.remote_root.clone();
+        for name in path.segments() {
+            target.push(String::from_utf8_lossy(name).into_owned());
+        }
+        target
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.facts.is_empty()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Paths of the transfers that are under way.
+    pub(super) fn transfers_in_flight(&self) -> Vec<RelPath> {
+        self.flights
+            .iter()
+            .filter_map(|flight| match flight {
+                Flight::Ready(Effect::Step { path, .. }) | Flight::Posting { path, .. } => {
+                    Some(path.clone())
+                }
+                Flight::Ready(_) | Flight::Listing { .. } => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn wait(&mut self, ms: i64) {
+        self.now.unix_ms += ms;
+        self.now.mono_ms += ms;
+    }
+
+    /// Goes on to the next time that the engine asked for.
+    pub(super) fn wait_for_wake(&mut self) -> bool {
+        let Some(at) = self.wake_at_ms else { return false };
+        let ms = (at - self.now.mono_ms).max(1);
+        self.wait(ms);
+        true
+    }
+
+    /// A turn with what waits, or a part of it.
+    pub(super) fn turn(&mut self) {
+        let most = if self.mood.faults > 0.0 { self.rng.usize(1..8) } else { 64 };
+        let taken = most.min(self.facts.len());
+        let facts: Vec<Fact> = self.facts.drain(..taken).collect();
+        self.note(|| format!("facts {facts:?}"));
+        let now = self.now;
+        let Turned { effects, wake_at_ms, .. } =
+            self.engine().turn(facts, now).expect("a turn never fails");
+        self.wake_at_ms = wake_at_ms;
+        if self.mood.power_cuts {
+            let copy = self.engine().journal().copy().expect("a copy");
+            self.commits.push_back(copy);
+            if self.commits.len() > 6 {
+                self.commits.pop_front();
+            }
+        }
+        for effect in effects {
+            self.note(|| format!("effect {effect:?}"));
+            match effect {
+                Effect::Forget(transfer) => {
+                    self.forms.remove(&transfer);
+                }
+                other => self.flights.push(Flight::Ready(other)),
+            }
+        }
+    }
+
+    /// SIGKILL, or with power cuts a loss of the last commits too. A new process starts.
+    pub(super) fn crash(&mut self) {
+        let mut journal = self.engine.take().expect("a process runs").into_journal();
+        let lost = if self.mood.power_cuts { self.rng.usize(0..4) } else { 0 };
+        for _ in 0..lost {
+            if let Some(earlier) = self.commits.pop_back() {
+                journal = earlier;
+            }
+        }
+        self.commits.clear();
+        self.keys_leaked |= lost > 0
+            || self
+                .facts
+                .iter()
+                .any(|fact| matches!(fact, Fact::Step { outcome: Outcome::Started { .. }, .. }));
+        self.note(|| format!("crash, {lost} commits lost"));
+        for flight in std::mem::take(&mut self.flights) {
+            self.die(flight, lost > 0);
+        }
+        self.facts.clear();
+        self.forms.clear();
+        let ms = self.rng.i64(1..5_000);
+        self.wait(ms);
+        self.begin(journal);
+    }
+
+    /// What becomes of an effect whose process died: nothing, or it had its effect and nobody heard of it. A confirm
+    /// may even arrive later: its key is in the journal. (After a power cut there is no later: it was the machine.)
+    fn die(&mut self, flight: Flight, power_cut: bool) {
+        if self.rng.bool() {
+            return;
+        }
+        match flight {
+            Flight::Posting { key, expected, .. } => {
+                let _ = self.service.post(&key, expected);
+            }
+            Flight::Ready(Effect::Step {
+                step: Step::Confirm { confirm_key, crc64, .. }, ..
+            }) => {
+                if power_cut || self.rng.bool() {
+                    let _ = self.service.confirm(&confirm_key, crc64, false);
+                } else {
+                    self.ghosts.push((confirm_key, crc64));
+                }
+            }
+            Flight::Ready(Effect::Step { step, path, target, .. }) => {
+                if let (Step::Start(hashes), Some((content, ..))) = (step, self.disk.file(&path)) {
+                    let _ = self.service.start(&target, content, hashes);
+                }
+            }
+            Flight::Ready(Effect::Directory { target, .. }) => {
+                let _ = self.service.create_directory(&target);
+            }
+            Flight::Ready(_) | Flight::Listing { .. } => {}
+        }
+    }
+
+    /// A confirm of a dead process arrives.
+    pub(super) fn ghost(&mut self) {
+        if let Some((key, crc64)) = self.ghosts.pop() {
+            self.note(|| format!("ghost {key}"));
+            let _ = self.service.confirm(&key, crc64, false);
+        }
+    }
+
+    pub(super) fn hint(&mut self, path: &RelPath) {
+        if self.rng.f64() < self.mood.lost_hints {
+            return;
+        }
+        self.facts.push_back(Fact::Hints { mirror: 0, paths: vec![path.clone()] });
+    }
+
+    pub(super) fn overflow(&mut self) {
+        self.facts.push_back(Fact::Overflow);
+    }
+
+    pub(super) fn retry(&mut self) {
+        self.facts.push_back(Fact::Retry(Retry::All));
+    }
+
+    /// Lets the n-th effect that is under way go on.
+    pub(super) fn progress(&mut self, nth: usize) {
+        if self.flights.is_empty() {
+            return;
+        }
+        let flight = self.flights.swap_remove(nth % self.flights.len());
+        self.note(|| format!("progress {flight:?}"));
+        match flight {
+            Flight::Listing { dir, names, at } => self.list_page(dir, names, at),
+            Flight::Posting { transfer, path, expected, step, key } => {
+                self.posted(transfer, &path, expected, &step, &key);
+            }
+            Flight::Ready(effect) => self.perform(effect),
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Root(mirror) => {
+                let seen = match self.disk.root {
+                    Some(inode) => Ok((RootId { inode, fsid: 1 }, self.disk.nodes.is_empty())),
+                    None => Err(RootError::Missing(PathBuf::from("/m"))),
+                };
+                self.facts.push_back(Fact::Root { mirror, seen });
+            }
+            Effect::List { mirror, dir } => match self.disk.names(&dir) {
+                Ok(names) => self.flights.push(Flight::Listing { dir, names, at: 0 }),
+                Err(why) => self.facts.push_back(Fact::ListFailed { mirror, dir, why }),
+            },
+            Effect::Look { mirror, paths } => {
+                for path in paths {
+                    let what = self.disk.look(&path);
+                    self.facts.push_back(Fact::Looked { mirror, path, what });
+                }
+            }
+            Effect::Probe => {
+                self.service.calls += 1;
+                let result = match self.fails() {
+                    Some(failure) => Err(failure),
+                    None => Ok(()),
+                };
+                self.facts.push_back(Fact::Probe(result));
+            }
+            Effect::Directory { job, target } => self.make_directory(job, &target),
+            Effect::ListRemote { job, target } => {
+                self.service.calls += 1;
+                let result = match self.fails() {
+                    Some(failure) => Err(failure),
+                    None => Ok(self.service.list(&target)),
+                };
+                self.facts.push_back(Fact::RemoteListed { job, result });
+            }
+            Effect::Step { .. } => self.step(effect),
+            Effect::Forget(_) => {}
+        }
+    }
+
+    fn list_page(&mut self, dir: RelPath, names: Vec<Vec<u8>>, at: usize) {
+        // The directory may have gone, or become unreadable, between two pages.
+        if at > 0
+            && let Err(why) = self.disk.names(&dir)
+        {
+            self.facts.push_back(Fact::ListFailed { mirror: 0, dir, why });
+            return;
+        }
+        let upto = (at + PAGE).min(names.len());
+        let entries = self.disk.stat(&dir, names.get(at..upto).unwrap_or_default());
+        let last = upto == names.len();
+        let watched = true;
+        self.facts.push_back(Fact::Page { mirror: 0, dir: dir.clone(), entries, last, watched });
+        if !last {
+            self.flights.push(Flight::Listing { dir, names, at: upto });
+        }
+    }
+
+    fn make_directory(&mut self, job: DirJobId, target: &[String]) {
+        self.service.calls += 1;
+        let result = match self.fails() {
+            Some(failure) => {
+                if failure.class == Class::Transient && self.rng.bool() {
+                    let _ = self.service.create_directory(target);
+                }
+                Err(failure)
+            }
+            None => self.service.create_directory(target),
+        };
+        self.facts.push_back(Fact::Directory { job, result });
+    }
+
+    /// Whether a call fails before it has an effect, and how.
+    fn fails(&mut self) -> Option<Failure> {
+        let class = match self.outage {
+            Some(class) => class,
+            None if self.rng.f64() >= self.mood.faults => return None,
+            None => {
+                let classes = [
+                    Class::Transient,
+                    Class::Transient,
+                    Class::Transient,
+                    Class::Throttled,
+                    Class::Offline,
+                    Class::Auth,
+                    Class::Defect,
+                ];
+                *self.rng.choice(&classes)?
+            }
+        };
+        Some(match class {
+            Class::Transient => refusal(class, "InternalServerError"),
+            Class::Throttled => Failure {
+                retry_after: self.rng.bool().then_some(Duration::from_secs(2)),
+                ..refusal(class, "RateLimitExceeded")
+            },
+            Class::Auth if self.rng.bool() => refusal(class, "NoPermission"),
+            Class::Auth => refusal(class, "InvalidAccessToken"),
+            Class::Quota => refusal(class, "QuotaLimitReached"),
+            Class::Offline | Class::Stale | Class::Permanent | Class::Local | Class::Defect => {
+                Failure::new(class, "it failed")
+            }
+        })
+    }
+
+    /// What reading the file says, if it still is what was seen.
+    #[expect(clippy::result_large_err, reason = "the error is the outcome itself")]
+    fn read(
+        &self,
+        path: &RelPath,
+        expected: crate::fingerprint::Fingerprint,
+    ) -> Result<Content, Outcome> {
+        if self.disk.root.is_none() {
+            return Err(Outcome::RootGone);
+        }
+        match self.disk.nodes.get(path) {
+            None => Err(Outcome::Vanished),
+            Some(Node::File { readable: false, .. }) => {
+                Err(Outcome::Failed(Failure::new(Class::Local, "permission denied")))
+            }
+            Some(Node::File { content, print, .. }) if *print == expected => Ok(*content),
+            Some(_) => Err(Outcome::Changed),
+        }
+    }
+
+    fn step(&mut self, effect: Effect) {
+        let Effect::Step { transfer, ref path, ref target, fingerprint, ref step, .. } = effect
+        else {
+            return;
+        };
+        let outcome = match step {
+            Step::Digest => {
+                self.hashed += 1;
+                self.read(path, fingerprint).map(|content| Outcome::Digested(content.digest()))
+            }
+            Step::Start(hashes) => self
+                .read(path, fingerprint)
+                .map(|content| self.start(transfer, target, content, *hashes)),
+            Step::Post => match (self.forms.remove(&transfer), self.read(path, fingerprint)) {
+                (Some(key), Ok(expected)) => {
+                    let path = path.clone();
+                    let flight = Flight::Posting { transfer, path, expected, step: effect, key };
+                    self.flights.push(flight);
+                    return;
+                }
+                (_, Err(outcome)) => Err(outcome),
+                (None, _) => panic!("there is no form to post"),
+            },
+            Step::Confirm { confirm_key, crc64, .. } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => {
+                        // The answer may be lost after the effect.
+                        if failure.class == Class::Transient && self.rng.bool() {
+                            let _ = self.service.confirm(confirm_key, *crc64, false);
+                        }
+                        Outcome::Failed(failure)
+                    }
+                    None => {
+                        let rename = self.mood.faults > 0.0 && self.rng.f64() < 0.01;
+                        let (key, crc64) = (confirm_key.clone(), *crc64);
+                        self.service.confirm(&key, crc64, rename).unwrap_or_else(Outcome::Failed)
+                    }
+                })
+            }
+            Step::Query { confirm_key } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => Outcome::Failed(failure),
+                    None => self.service.query(confirm_key).unwrap_or_else(Outcome::Failed),
+                })
+            }
+            Step::Look => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => Outcome::Failed(failure),
+                    None => self.service.look(target),
+                })
+            }
+            Step::Cancel { confirm_key } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => {
+                        self.keys_leaked = true;
+                        Outcome::Failed(failure)
+                    }
+                    None => {
+                        self.service.cancel(confirm_key);
+                        Outcome::Done
+                    }
+                })
+            }
+            Step::DeleteCopy { path, crc64, .. } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => Outcome::Failed(failure),
+                    None => match self.service.delete_copy(path, *crc64) {
+                        Ok(()) => Outcome::Done,
+                        Err(failure) => Outcome::Failed(failure),
+                    },
+                })
+            }
+        };
+        let outcome = outcome.unwrap_or_else(|outcome| outcome);
+        self.facts.push_back(Fact::Step { transfer, outcome });
+    }
+
+    fn start(
+        &mut self,
+        transfer: TransferId,
+        target: &[String],
+        content: Content,
+        hashes: crate::mirror::step::Hashes,
+    ) -> Outcome {
+        self.service.calls += 1;
+        if let Some(failure) = self.fails() {
+            if failure.class == Class::Transient && self.rng.bool() {
+                let _ = self.service.start(target, content, hashes);
+            }
+            return Outcome::Failed(failure);
+        }
+        let outcome = self.service.start(target, content, hashes).unwrap_or_else(Outcome::Failed);
+        if let Outcome::Started { confirm_key, .. } = &outcome {
+            self.forms.insert(transfer, confirm_key.clone());
+            self.service.told.insert(confirm_key.clone());
+        }
+        outcome
+    }
+
+    /// All bytes were read. Only if the file held still did the last of them leave.
+    fn posted(
+        &mut self,
+        transfer: TransferId,
+        path: &RelPath,
+        expected: Content,
+        step: &Effect,
+        key: &str,
+    ) {
+        let Effect::Step { fingerprint, .. } = step else { return };
+        self.service.calls += 1;
+        let outcome = match self.read(path, *fingerprint) {
+            Err(outcome) => outcome,
+            Ok(content) => {
+                assert_eq!(content, expected, "an equal fingerprint is an equal content");
+                let digest = content.digest();
+                match self.fails() {
+                    Some(failure) if failure.class == Class::Transient => {
+                        if self.rng.bool() {
+                            let _ = self.service.post(key, content);
+                        }
+                        Outcome::PostUnanswered { digest, failure }
+                    }
+                    // COS knows no tokens: it refuses a form.
+                    Some(failure) if failure.class == Class::Auth => {
+                        Outcome::Failed(refusal(Class::Stale, "AccessDenied"))
+                    }
+                    // Other bytes arrive than were sent.
+                    Some(failure) if failure.class == Class::Defect => {
+                        let other = Content { id: content.id ^ 1 << 60, ..content };
+                        match self.service.post(key, other) {
+                            Ok(()) => Outcome::Posted { digest, crc64: Some(other.crc64()) },
+                            Err(failure) => Outcome::Failed(failure),
+                        }
+                    }
+                    Some(failure) => Outcome::Failed(failure),
+                    None => match self.service.post(key, content) {
+                        Ok(()) => Outcome::Posted { digest, crc64: Some(content.crc64()) },
+                        Err(failure) => Outcome::Failed(failure),
+                    },
+                }
+            }
+        };
+        self.facts.push_back(Fact::Step { transfer, outcome });
+    }
+
+    pub(super) fn ghosts_left(&self) -> bool {
+        !self.ghosts.is_empty()
+    }
+
+    /// The root is there, and is what it was.
+    pub(super) fn root_is_back(&mut self) {
+        self.disk.root = Some(2);
+    }
+
+    /// The filesystem of the root is not mounted any more.
+    pub(super) fn lose_root(&mut self) {
+        self.disk.root = None;
+    }
+}
