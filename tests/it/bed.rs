@@ -167,7 +167,16 @@ impl Bed {
 
     /// Stops the emulator and starts it on the same data and port.
     pub(crate) fn restart_emulator(&mut self) {
+        self.stop_emulator();
+        self.start_emulator();
+    }
+
+    pub(crate) fn stop_emulator(&mut self) {
         assert_eq!(self.emulator.take().unwrap().stop(), Some(0));
+    }
+
+    /// On the same data and port.
+    pub(crate) fn start_emulator(&mut self) {
         let listen = self.endpoint.trim_start_matches("http://").to_owned();
         let (again, _) = emulator(self.tmp.path(), &listen, &self.emulator_args);
         self.emulator = Some(again);
@@ -270,6 +279,19 @@ impl Bed {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         path
+    }
+
+    /// Journals that were set aside.
+    pub(crate) fn set_aside(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path("state"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| {
+                name.contains(".damaged-") && !name.ends_with("-wal") && !name.ends_with("-shm")
+            })
+            .collect();
+        names.sort();
+        names
     }
 
     pub(crate) fn status(&self) -> Value {

@@ -11,5 +11,7 @@ mod emulator_upload;
 mod failing;
 mod matrix;
 mod mirroring;
+mod outage;
 mod rooms;
+mod state;
 mod tokens;
