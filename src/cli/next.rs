@@ -117,7 +117,7 @@ mod tests {
             (Class::Local, None, None, Waits::Scan),
             (Class::Permanent, Some(DIRECTORY_BLOCKED), None, Waits::Directory),
             (Class::Permanent, Some("IllegalFileName"), None, Waits::Change),
-            (Class::Defect, None, None, Waits::Change),
+            (Class::Defect, None, None, Waits::Scan),
         ] {
             assert_eq!(Waits::of(&trouble(class, code), next, 10), expected, "{class}");
         }

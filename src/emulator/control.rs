@@ -53,7 +53,13 @@ pub(super) fn handle(
                     }),
                 });
             });
-            let open = inner.state.uploads.values().filter(|upload| !upload.confirmed).count();
+            let open = inner
+                .state
+                .uploads
+                .keys()
+                .filter_map(|key| inner.upload(key))
+                .filter(|upload| !upload.confirmed)
+                .count();
             Ok(Reply::json(200, &json!({"entries": entries, "openUploads": open})))
         }
         ("POST", "clock") => {

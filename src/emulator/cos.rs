@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -56,8 +57,13 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, CosRefusal> {
     }
 }
 
-/// Takes a form (sheet section 4).
-pub(super) async fn post(store: &Store, headers: &HeaderMap, body: &mut Incoming) -> Answer {
+/// Takes a form (sheet section 4), no more than `sip` bytes of it a second.
+pub(super) async fn post(
+    store: &Store,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    sip: Option<u64>,
+) -> Answer {
     let length = content_length(headers)?;
     let boundary = headers
         .get(CONTENT_TYPE)
@@ -70,7 +76,7 @@ pub(super) async fn post(store: &Store, headers: &HeaderMap, body: &mut Incoming
         let number = store.lock().number();
         store.data.join("pending").join(format!("post-{number}"))
     };
-    let taken = take_form(store, body, &boundary, length, &scratch).await;
+    let taken = take_form(store, body, &boundary, length, &scratch, sip).await;
     if taken.is_err() {
         let _ = std::fs::remove_file(&scratch);
     }
@@ -104,6 +110,7 @@ async fn take_form(
     boundary: &str,
     length: u64,
     scratch: &std::path::Path,
+    sip: Option<u64>,
 ) -> Result<(Allowed, Sums, u16), CosRefusal> {
     let mut parser = FormData::new(boundary);
     let mut taking: Option<(Allowed, File, u16)> = None;
@@ -137,7 +144,13 @@ async fn take_form(
             Part::End => {}
             Part::More => match next_piece(body).await? {
                 Some(_) if parser.is_done() => {}
-                Some(piece) => parser.feed(&piece),
+                Some(piece) => {
+                    if let Some(sip) = sip {
+                        let ms = (piece.len() as u64).saturating_mul(1000) / sip.max(1);
+                        tokio::time::sleep(Duration::from_millis(ms)).await;
+                    }
+                    parser.feed(&piece);
+                }
                 None => break,
             },
         }

@@ -117,6 +117,10 @@ pub(super) fn handle(
 /// Makes an answer wrong, as a fault rule asks.
 pub(super) fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
     let Body::Bytes(bytes) = &reply.body else { return };
+    // Whoever answers nonsense does so with a body.
+    if reply.status == 204 && (effect.garbage || effect.huge) {
+        reply.status = 200;
+    }
     if effect.garbage {
         reply.body =
             Body::Bytes(Bytes::from_static(b"<html>this is not what you asked for</html>"));
@@ -139,7 +143,10 @@ pub(super) fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
         value["path"] = Value::Null;
     }
     if effect.wrong_crc64 {
-        value["crc64"] = json!("1");
+        match value.get_mut("contents").and_then(Value::as_array_mut) {
+            Some(contents) => contents.iter_mut().for_each(|entry| entry["crc64"] = json!("1")),
+            None => value["crc64"] = json!("1"),
+        }
     }
     if let Some(lag_ms) = effect.lag_ms {
         let visible = iso(now_ms - lag_ms);

@@ -73,6 +73,9 @@ pub(super) struct Effect {
     /// Answer so many bytes a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) drip: Option<u64>,
+    /// Take so many bytes of a form a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sip: Option<u64>,
     /// Answer something that is not JSON.
     pub(super) garbage: bool,
     /// Answer 64 MiB.

@@ -23,6 +23,15 @@ pub(super) enum Body {
     Stream(u64, Pin<Box<dyn Stream<Item = Piece> + Send>>),
 }
 
+impl Body {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Body::Bytes(bytes) => bytes.is_empty(),
+            Body::Stream(len, _) => *len == 0,
+        }
+    }
+}
+
 impl Reply {
     pub(super) fn empty(status: u16) -> Reply {
         Reply { status, headers: Vec::new(), body: Body::Bytes(Bytes::new()), code: None }
@@ -75,16 +84,16 @@ impl From<std::io::Error> for Refusal {
 #[derive(Debug, Clone)]
 pub(super) struct CosRefusal {
     pub(super) status: u16,
-    pub(super) code: &'static str,
+    pub(super) code: String,
     pub(super) message: String,
 }
 
 pub(super) fn cos_refuse(
     status: u16,
-    code: &'static str,
+    code: impl Into<String>,
     message: impl Into<String>,
 ) -> CosRefusal {
-    CosRefusal { status, code, message: message.into() }
+    CosRefusal { status, code: code.into(), message: message.into() }
 }
 
 impl CosRefusal {
@@ -92,7 +101,7 @@ impl CosRefusal {
         let body = format!(
             "<?xml version='1.0' encoding='utf-8' ?>\n<Error>\n<Code>{}</Code>\n<Message>{}</Message>\n\
              <Resource>{}</Resource>\n<RequestId>{request_id}</RequestId>\n<TraceId>{request_id}</TraceId>\n</Error>\n",
-            self.code,
+            escape(&self.code),
             escape(&self.message),
             escape(resource),
         );
@@ -103,7 +112,7 @@ impl CosRefusal {
                 ("x-cos-request-id".into(), request_id.into()),
             ],
             body: Body::Bytes(Bytes::from(body)),
-            code: Some(self.code.to_owned()),
+            code: Some(self.code),
         }
     }
 }

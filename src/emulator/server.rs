@@ -202,7 +202,17 @@ impl Server {
             None => self.cos(&context, body).await,
         };
         let reset = fault.as_ref().and_then(|fault| fault.reset);
-        let cut = reply.is_none() || reset == Some(Reset::After);
+        let truncated = fault.as_ref().is_some_and(|fault| fault.truncate.is_some());
+        // Of an answer without a body, what is cut off is the answer.
+        let cut = match &reply {
+            Some(reply) => reset == Some(Reset::After) || truncated && reply.body.is_empty(),
+            None => true,
+        };
+        if let (Some(reply), Some(Effect { drip: Some(_), .. })) = (&reply, &fault)
+            && reply.body.is_empty()
+        {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         let (status, code) = match &reply {
             Some(reply) if !cut => (Some(reply.status), reply.code.clone()),
             _ => (None, None),
@@ -312,25 +322,20 @@ impl Server {
         }
         let answer = match effect.status {
             Some(status) if effect.reset.is_none() => {
-                let code: &'static str = match (effect.code.as_deref(), status) {
-                    (Some("SlowDown"), _) => "SlowDown",
-                    (Some("ServiceUnavailable"), _) => "ServiceUnavailable",
-                    (Some("RequestTimeTooSkewed"), _) => "RequestTimeTooSkewed",
-                    (Some("RequestTimeout"), _) => "RequestTimeout",
-                    (Some("NoSuchBucket"), _) => "NoSuchBucket",
-                    (Some("SignatureDoesNotMatch"), _) => "SignatureDoesNotMatch",
-                    (Some("EntityTooLarge"), _) => "EntityTooLarge",
-                    (_, 403) => "AccessDenied",
-                    (_, 503) => "SlowDown",
+                let usual = match status {
+                    403 => "AccessDenied",
+                    404 => "NoSuchBucket",
+                    503 => "SlowDown",
                     _ => "InternalError",
                 };
+                let code = effect.code.as_deref().unwrap_or(usual);
                 let message = effect.message.clone().unwrap_or_else(|| "a fault rule".to_owned());
                 Err(super::reply::cos_refuse(status, code, message))
             }
             _ => {
                 let headers = &context.parts.headers;
                 match route {
-                    "cos.post" => cos::post(&self.store, headers, &mut body).await,
+                    "cos.post" => cos::post(&self.store, headers, &mut body, effect.sip).await,
                     "cos.put" | "cos.part" => {
                         cos::put(&self.store, key, &context.query, headers, &mut body).await
                     }
@@ -359,6 +364,7 @@ impl Server {
                 }
             }
         }
+        dispatch::spoil(&mut reply, &effect, self.store.lock().now_ms());
         (route, key.to_owned(), Some(reply), fault)
     }
 

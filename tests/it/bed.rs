@@ -1,5 +1,6 @@
 //! The shared harness: a folder, an emulator and the real binary, all in one temporary place.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -39,6 +40,11 @@ impl Running {
     /// Asks to stop, and gives the exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal(rustix::process::Signal::TERM);
+        self.wait()
+    }
+
+    /// Waits for the end, and gives the exit code.
+    fn wait(&mut self) -> Option<i32> {
         let began = now();
         loop {
             if let Some(status) = self.0.try_wait().unwrap() {
@@ -60,14 +66,28 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Bytes that differ from place to place and from seed to seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
+}
+
 /// Looks until `look` gives something.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    until_or(|| what.to_owned(), look)
+}
+
+/// The same; what was waited for is told as it is in the end.
+pub(crate) fn until_or<T>(what: impl FnOnce() -> String, mut look: impl FnMut() -> Option<T>) -> T {
     let began = now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "waited in vain for: {what}");
+        if began.elapsed() > PATIENCE {
+            panic!("waited in vain for: {}", what());
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -147,7 +167,16 @@ impl Bed {
 
     /// Stops the emulator and starts it on the same data and port.
     pub(crate) fn restart_emulator(&mut self) {
+        self.stop_emulator();
+        self.start_emulator();
+    }
+
+    pub(crate) fn stop_emulator(&mut self) {
         assert_eq!(self.emulator.take().unwrap().stop(), Some(0));
+    }
+
+    /// On the same data and port.
+    pub(crate) fn start_emulator(&mut self) {
         let listen = self.endpoint.trim_start_matches("http://").to_owned();
         let (again, _) = emulator(self.tmp.path(), &listen, &self.emulator_args);
         self.emulator = Some(again);
@@ -188,6 +217,14 @@ impl Bed {
         fs::write(self.path("config.toml"), text).unwrap();
     }
 
+    /// Has the daemon use this token instead of making its own.
+    pub(crate) fn token_instead_of_secret(&self, token: &str) {
+        self.secret(token);
+        let file = self.path("config.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, text.replace("library_secret_file", "access_token_file")).unwrap();
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = binary();
         command.arg("-c").arg(self.path("config.toml")).args(args);
@@ -207,10 +244,30 @@ impl Bed {
         (out, err)
     }
 
+    /// A command in the background; what it says is kept in `said`.
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        let open =
+            || fs::File::options().create(true).append(true).open(self.path("said")).unwrap();
+        Running(self.command(args).stdout(open()).stderr(open()).spawn().unwrap())
+    }
+
     /// The daemon, in the background, with its log in a file.
     pub(crate) fn daemon(&self) -> Running {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         Running(self.command(&["run"]).stderr(log).spawn().unwrap())
+    }
+
+    /// The daemon, when it has scanned everything and says that all is mirrored.
+    pub(crate) fn daemon_until_current(&self) -> Running {
+        let before = self.log().len();
+        let daemon = self.daemon();
+        let what = || format!("current after a scan: {}\n{}", self.mirror(), &self.log()[before..]);
+        until_or(what, || {
+            // What the journal says before the first scan is the word of the daemon before.
+            let scanned = self.log()[before..].contains("scan complete");
+            (scanned && self.mirror()["state"] == "current").then_some(())
+        });
+        daemon
     }
 
     pub(crate) fn log(&self) -> String {
@@ -222,6 +279,19 @@ impl Bed {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         path
+    }
+
+    /// Journals that were set aside.
+    pub(crate) fn set_aside(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path("state"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| {
+                name.contains(".damaged-") && !name.ends_with("-wal") && !name.ends_with("-shm")
+            })
+            .collect();
+        names.sort();
+        names
     }
 
     pub(crate) fn status(&self) -> Value {
@@ -313,6 +383,62 @@ impl Bed {
         assert_eq!(self.call("POST", "/_emulator/faults", Some(rule)).0, 204);
     }
 
+    /// How often rules of this route and effect hit.
+    pub(crate) fn hits(&self, route: &str, effect: &Value) -> u64 {
+        let (_, rules) = self.call("GET", "/_emulator/faults", None);
+        let effect = effect.as_object().unwrap();
+        rules
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|rule| rule["route"] == route)
+            .filter(|rule| effect.iter().all(|(name, value)| rule["effect"][name] == *value))
+            .map(|rule| rule["hits"].as_u64().unwrap())
+            .sum()
+    }
+
+    /// What the library holds below the mirror's folder: path, and size of a file.
+    fn held(&self) -> BTreeMap<String, Option<u64>> {
+        let (_, tree) = self.call("GET", "/_emulator/tree", None);
+        tree["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|entry| {
+                let path = entry["path"].as_str().unwrap().strip_prefix("backup/")?.to_owned();
+                Some((path, entry["size"].as_u64()))
+            })
+            .collect()
+    }
+
+    /// Entries of the folder that the library does not hold as they are.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let held = self.held();
+        walk(&self.root())
+            .into_iter()
+            .filter(|(path, content)| match (content, held.get(path)) {
+                (None, Some(None)) => false,
+                (Some(content), Some(Some(size))) => {
+                    *size != content.len() as u64
+                        || fs::read(self.objects().join(path)).ok().as_ref() != Some(content)
+                }
+                _ => true,
+            })
+            .map(|(path, _)| path)
+            .collect()
+    }
+
+    /// Entries of the library that the folder does not have.
+    pub(crate) fn extra(&self) -> Vec<String> {
+        let here = walk(&self.root());
+        self.held().into_keys().filter(|path| !here.contains_key(path)).collect()
+    }
+
+    /// Uploads that were started and neither confirmed nor cancelled.
+    pub(crate) fn open_uploads(&self) -> u64 {
+        self.call("GET", "/_emulator/tree", None).1["openUploads"].as_u64().unwrap()
+    }
+
     pub(crate) fn no_faults(&self) {
         self.call("DELETE", "/_emulator/faults", None);
     }
@@ -350,6 +476,25 @@ impl Bed {
     pub(crate) fn diff(&self) -> String {
         diff(&self.root(), &self.objects())
     }
+}
+
+/// Everything below `folder` by its path; directories have no content.
+pub(crate) fn walk(folder: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(dir) = folders.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                found.insert(name, None);
+                folders.push(path);
+            } else {
+                found.insert(name, Some(fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found
 }
 
 pub(crate) fn diff(one: &Path, other: &Path) -> String {

@@ -5,16 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::json;
 
-use crate::bed::{Bed, until};
+use crate::bed::{Bed, noise, until};
 
 const MIB: usize = 1 << 20;
-
-/// Bytes that differ from place to place and from seed to seed.
-fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    fastrand::Rng::with_seed(seed).fill(&mut bytes);
-    bytes
-}
 
 #[test]
 fn a_pass_mirrors_a_tree_and_the_next_one_asks_for_nothing() {
