@@ -305,6 +305,7 @@ mod tests {
             changed_at_ms: None,
             next_at_ms: None,
             gone_at_ms: None,
+            unsure: false,
         }
     }
 

@@ -13,8 +13,20 @@ use crate::relpath::RelPath;
 /// The columns of [`file_row`], in its order.
 pub(super) const COLUMNS: &str = "f.dir_id, f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode, \
      f.confirmed_size, f.confirmed_mtime_ns, f.confirmed_ctime_ns, f.confirmed_inode, f.full_hash, f.crc64, \
-     f.confirmed_at_ms, f.changed_at_ms, f.next_at_ms, f.gone_at_ms";
-const COLUMN_COUNT: usize = 16;
+     f.confirmed_at_ms, f.changed_at_ms, f.next_at_ms, f.gone_at_ms, f.unsure";
+const COLUMN_COUNT: usize = 17;
+
+/// Bytes from which a file is large. The index `file_due_large` says the same number.
+pub const LARGE: u64 = 8 * 1024 * 1024;
+
+/// Large files and the others wait in lines of their own, so that neither waits for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Below [`LARGE`].
+    Small,
+    /// The others.
+    Large,
+}
 
 impl Turn<'_> {
     /// One file.
@@ -78,8 +90,8 @@ impl Turn<'_> {
             .prepare_cached(
                 "INSERT INTO file (dir_id, name, size, mtime_ns, ctime_ns, inode, confirmed_size, confirmed_mtime_ns,
                      confirmed_ctime_ns, confirmed_inode, full_hash, crc64, confirmed_at_ms, changed_at_ms, next_at_ms,
-                     gone_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                     gone_at_ms, unsure)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
                  ON CONFLICT (dir_id, name) DO UPDATE SET
                      size = excluded.size, mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
                      inode = excluded.inode, confirmed_size = excluded.confirmed_size,
@@ -88,7 +100,7 @@ impl Turn<'_> {
                      confirmed_inode = excluded.confirmed_inode, full_hash = excluded.full_hash,
                      crc64 = excluded.crc64, confirmed_at_ms = excluded.confirmed_at_ms,
                      changed_at_ms = excluded.changed_at_ms, next_at_ms = excluded.next_at_ms,
-                     gone_at_ms = excluded.gone_at_ms",
+                     gone_at_ms = excluded.gone_at_ms, unsure = excluded.unsure",
             )?
             .execute(params![
                 file.id.dir.0,
@@ -107,6 +119,7 @@ impl Turn<'_> {
                 file.changed_at_ms,
                 file.next_at_ms,
                 file.gone_at_ms,
+                file.unsure,
             ])?;
         Ok(())
     }
@@ -136,15 +149,50 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Files that are due, the longest waiting first.
+    /// A file may become visible on the remote with other content than the confirmed one: from now on that
+    /// proves nothing, and neither does what a listing showed. What was thought to be done is due.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn due_files(&self, now_ms: i64, limit: usize) -> Result<Vec<DueFile>, JournalError> {
+    pub fn set_unsure(&self, id: &EntryId, now_ms: i64) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE file SET unsure = 1,
+                        next_at_ms = CASE WHEN gone_at_ms IS NULL THEN coalesce(next_at_ms, ?3) END
+                  WHERE dir_id = ?1 AND name = ?2",
+            )?
+            .execute(params![id.dir.0, id.name, now_ms])?;
+        self.remove_remote(id)
+    }
+
+    /// Files of these mirrors that are due, the longest waiting first: those of `LARGE` bytes and more, or those
+    /// below.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn due_files(
+        &self,
+        mirrors: &[MirrorId],
+        share: Share,
+        now_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<DueFile>, JournalError> {
+        if mirrors.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Numbers of ours, not text from outside; there are as many statements as sets of mirrors that are held.
+        let mirrors: Vec<String> = mirrors.iter().map(|mirror| mirror.0.to_string()).collect();
+        let (index, size) = match share {
+            Share::Small => ("file_due", "f.size < 8388608"),
+            Share::Large => ("file_due_large", "f.size >= 8388608"),
+        };
         let mut statement = self.tx.prepare_cached(&format!(
             "SELECT {COLUMNS}, d.mirror_id, d.path, d.created_at_ms IS NOT NULL, d.next_at_ms IS ?3
-               FROM file f JOIN dir d ON d.id = f.dir_id
-              WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms <= ?1 ORDER BY f.next_at_ms LIMIT ?2"
+               FROM file f INDEXED BY {index} JOIN dir d ON d.id = f.dir_id
+              WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms <= ?1 AND {size}
+                AND d.mirror_id IN ({})
+              ORDER BY f.next_at_ms LIMIT ?2",
+            mirrors.join(", ")
         ))?;
         let rows = statement.query_map(params![now_ms, to_sql_limit(limit), NEVER_MS], |row| {
             Ok(DueFile {
@@ -201,6 +249,7 @@ pub(super) fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
         changed_at_ms: row.get(13)?,
         next_at_ms: row.get(14)?,
         gone_at_ms: row.get(15)?,
+        unsure: row.get(16)?,
     })
 }
 

@@ -26,7 +26,7 @@ impl Journal {
         ))?;
         let rows = statement.query_map([], |row| {
             let file = file_row(row)?;
-            let dir = RelPath::from_bytes(row.get(16)?);
+            let dir = RelPath::from_bytes(row.get(17)?);
             Ok((dir.join(&file.id.name), file))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::JournalError;
 
 /// Append only. The index of a step plus one is the `user_version` that it leads to.
-const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_v2.sql")];
+const STEPS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema_v2.sql"), include_str!("schema_v3.sql")];
 
 /// The version that this program reads and writes.
 #[must_use]

@@ -20,6 +20,7 @@ mod uploads;
 mod write;
 
 pub use error::JournalError;
+pub use files::{LARGE, Share};
 pub use lock::{Holder, LockError, StateLock};
 pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, SetAside};

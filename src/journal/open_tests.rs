@@ -29,6 +29,7 @@ fn made(dir: &Path) -> Vec<u8> {
             changed_at_ms: None,
             next_at_ms: (n % 3 == 0).then_some(5),
             gone_at_ms: None,
+            unsure: false,
         })
         .expect("a file");
     }

@@ -38,6 +38,22 @@ impl Turn<'_> {
             .query_row(params![attempts, NEVER_MS, mirror.0, full_from], |row| row.get(0))?)
     }
 
+    /// Whether anything waits to be mirrored, now or later.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn anything_waits(&self) -> Result<bool, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM file INDEXED BY file_due
+                                 WHERE next_at_ms IS NOT NULL AND next_at_ms < ?1)
+                     OR EXISTS (SELECT 1 FROM dir INDEXED BY dir_due
+                                 WHERE next_at_ms IS NOT NULL AND next_at_ms < ?1)",
+            )?
+            .query_row([NEVER_MS], |row| row.get(0))?)
+    }
+
     /// Whether a file of this size or more waits anywhere.
     ///
     /// # Errors

@@ -111,13 +111,17 @@ pub struct FileRow {
     pub next_at_ms: Option<i64>,
     /// Since when it is absent on disk.
     pub gone_at_ms: Option<i64>,
+    /// An attempt that nobody heard the end of may have replaced what was confirmed.
+    pub unsure: bool,
 }
 
 impl FileRow {
     /// Whether the service acknowledged exactly what is on disk.
     #[must_use]
     pub fn is_synced(&self) -> bool {
-        self.gone_at_ms.is_none() && self.confirmed.is_some_and(|c| c.fingerprint == self.seen)
+        self.gone_at_ms.is_none()
+            && !self.unsure
+            && self.confirmed.is_some_and(|c| c.fingerprint == self.seen)
     }
 }
 

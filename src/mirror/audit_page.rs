@@ -119,6 +119,7 @@ mod tests {
             changed_at_ms: next_at_ms,
             next_at_ms,
             gone_at_ms: None,
+            unsure: false,
         }
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Vanished {
     /// It was never mirrored: forget it.
     Remove,
     /// Remember that it is gone; the copy is kept.
-    Put(FileRow),
+    Put(Box<FileRow>),
 }
 
 /// What is known to be wrong with the file.
@@ -44,13 +44,14 @@ pub(super) enum Wrong {
     Other,
 }
 
-/// A regular file was seen as `seen`.
+/// A regular file was seen as `seen`. `patience_since_ms`: a read was in vain then, so its patience begins anew.
 pub(super) fn file_seen(
     id: &EntryId,
     row: Option<&FileRow>,
     wrong: Wrong,
     seen: Fingerprint,
     rest: Rest,
+    patience_since_ms: Option<i64>,
     now_ms: i64,
 ) -> Seen {
     let due = |since_ms| settle_due(&seen, since_ms, rest.settle, rest.settle_max, now_ms);
@@ -62,6 +63,7 @@ pub(super) fn file_seen(
             changed_at_ms: Some(now_ms),
             next_at_ms: Some(due(now_ms)),
             gone_at_ms: None,
+            unsure: false,
         });
     };
     if row.gone_at_ms.is_none() && row.seen == seen {
@@ -72,7 +74,7 @@ pub(super) fn file_seen(
             return Seen::Nothing;
         }
         // Nothing is planned, and nothing proves that it is mirrored: no row of ours says that, so a bit of the
-        // journal was flipped. The content is compared again.
+        // journal was flipped. It is compared, or sent, again.
         return Seen::Put(FileRow {
             changed_at_ms: Some(now_ms),
             next_at_ms: Some(now_ms),
@@ -80,12 +82,15 @@ pub(super) fn file_seen(
         });
     }
     let back = FileRow { seen, gone_at_ms: None, ..row.clone() };
-    if back.confirmed.is_some_and(|confirmed| confirmed.fingerprint == seen) {
+    if back.is_synced() {
         return Seen::Put(FileRow { changed_at_ms: None, next_at_ms: None, ..back });
     }
     let changed_at_ms = row.changed_at_ms.unwrap_or(now_ms);
     // What was tried before had rested before: a new change begins a new rest.
-    let since_ms = if wrong == Wrong::Nothing { changed_at_ms } else { now_ms };
+    let since_ms = match wrong {
+        Wrong::Nothing => patience_since_ms.map_or(changed_at_ms, |since| since.max(changed_at_ms)),
+        Wrong::AtScan | Wrong::Other => now_ms,
+    };
     Seen::Put(FileRow {
         changed_at_ms: Some(changed_at_ms),
         next_at_ms: Some(due(since_ms)),
@@ -101,12 +106,12 @@ pub(super) fn file_vanished(row: &FileRow, now_ms: i64) -> Vanished {
     if row.confirmed.is_none() {
         return Vanished::Remove;
     }
-    Vanished::Put(FileRow {
+    Vanished::Put(Box::new(FileRow {
         changed_at_ms: None,
         next_at_ms: None,
         gone_at_ms: Some(now_ms),
         ..row.clone()
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -140,11 +145,12 @@ mod tests {
             changed_at_ms: None,
             next_at_ms: None,
             gone_at_ms: None,
+            unsure: false,
         }
     }
 
     fn see(row: Option<&FileRow>, wrong: Wrong, seen: Fingerprint) -> Seen {
-        file_seen(&id(), row, wrong, seen, REST, NOW)
+        file_seen(&id(), row, wrong, seen, REST, None, NOW)
     }
 
     #[test]
@@ -184,6 +190,16 @@ mod tests {
         assert!(
             matches!(see(Some(&blocked), Wrong::Other, print(1, 20)), Seen::Put(row) if row.next_at_ms < Some(NEVER_MS))
         );
+    }
+
+    #[test]
+    fn going_back_to_the_confirmed_state_proves_nothing_while_another_may_be_visible() {
+        let row = FileRow { unsure: true, ..synced(print(1, 10)) };
+        let changed = FileRow { seen: print(2, 20), next_at_ms: Some(NOW), ..row };
+        let Seen::Put(back) = see(Some(&changed), Wrong::Nothing, print(1, 10)) else {
+            panic!("a change")
+        };
+        assert!(!back.is_synced() && back.next_at_ms.is_some());
     }
 
     #[test]

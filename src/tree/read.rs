@@ -13,6 +13,8 @@ use crate::digest::{Digest, Digester};
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
 
+/// A file that changes while it is read is noticed after so many bytes, not only at its end.
+const CHECK_EVERY: u64 = 16 * 1024 * 1024;
 /// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
 
@@ -121,7 +123,7 @@ impl Reading {
             })?;
             digester.update(&buffer);
             left -= want as u64;
-            if left == 0 {
+            if left == 0 || left % CHECK_EVERY < want as u64 {
                 self.check()?;
             }
             if !piece(buffer.freeze()) {

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row};
 
-use super::JournalError;
 use super::open::{JOURNAL_FILE, Journal, open_reading};
+use super::{JournalError, migrate};
 use crate::relpath::RelPath;
 
 pub use entries::{EntryState, FileStatus, FolderStatus, OpenUpload};
@@ -32,7 +32,12 @@ impl Reader {
     /// # Errors
     /// There is none, it cannot be read, or a newer program wrote it.
     pub fn open(state_dir: &Path) -> Result<Reader, JournalError> {
-        Ok(Reader { connection: open_reading(&state_dir.join(JOURNAL_FILE))? })
+        let connection = open_reading(&state_dir.join(JOURNAL_FILE))?;
+        if migrate::version(&connection)? < migrate::newest() {
+            // A daemon of an older program still runs on it, or none since: asked in a copy that is brought up to date.
+            return Ok(Reader::of(Journal::scratch_copy(state_dir)?));
+        }
+        Ok(Reader { connection })
     }
 
     /// Reads through the connection of a journal that is not written meanwhile.

@@ -14,6 +14,16 @@ use crate::relpath::RelPath;
 
 /// An entry that is not to blame is looked at again this soon; the gate decides whether it goes through.
 const BLAMELESS_MS: i64 = 500;
+/// A file that is looked at again is not read before that can have come back.
+const LOOK_FIRST_MS: i64 = 500;
+/// Code of the trouble of a file that is never still.
+const RESTLESS: &str = "Restless";
+/// Restless files that are remembered.
+const RESTLESS_MAX: usize = 4096;
+/// Throttled so often without ever getting through: it is about this entry.
+const THROTTLED_ALONE: u32 = 4;
+/// Entries that are remembered for that.
+const THROTTLED_MAX: usize = 64;
 
 impl Core {
     pub(super) fn ended(
@@ -22,7 +32,7 @@ impl Core {
         active: Active,
         end: End,
     ) -> Result<(), JournalError> {
-        let Active { mirror, entry, path, transfer } = active;
+        let Active { mirror, entry, path, transfer, .. } = active;
         let now_ms = work.now.unix_ms;
         let sent = transfer.fingerprint;
         if !matches!(end, End::Synced { .. }) {
@@ -39,16 +49,17 @@ impl Core {
                 self.synced(work, mirror, &entry, path, confirmed, how)
             }
             End::Dropped => Ok(()),
-            End::Changed | End::Vanished | End::RootGone => {
+            End::RootGone => {
                 let Some(state) = self.mirrors.get_mut(mirror) else { return Ok(()) };
-                if end == End::RootGone {
-                    state.scan.hurry(work.now.mono_ms);
-                } else {
-                    state.hints.insert(path);
+                state.scan.hurry(work.now.mono_ms);
+                work.turn.set_file_next(&entry, now_ms.saturating_add(LOOK_FIRST_MS))
+            }
+            End::Vanished => self.look_again(work, mirror, &entry, path),
+            End::Changed => {
+                if self.is_restless(work, mirror, &entry)? {
+                    return self.restless(work, mirror, &entry, &path);
                 }
-                // Not before the look came back.
-                let rest = crate::clock::to_ms(state.rest.settle).max(500);
-                work.turn.set_file_next(&entry, now_ms.saturating_add(rest))
+                self.look_again(work, mirror, &entry, path)
             }
             End::DirectoryLost => {
                 let dir = work.turn.dir(entry.dir)?;
@@ -65,16 +76,90 @@ impl Core {
             }
             End::Failed(failure) => {
                 let blame = self.service_failed(work, &failure, &entry)?;
-                // What failed was an older state: the newer one has its own rest and its own try.
+                // What failed was an older state: the newer one has its own rest and its own try. Unless what was
+                // started for the older one still has to be settled first: then its failure is in the way.
                 let newer = work.turn.file(&entry)?.is_some_and(|row| {
                     row.seen != sent && row.next_at_ms.is_some_and(|at| at != NEVER_MS)
                 });
-                if newer {
+                if newer && work.turn.upload(&entry)?.is_none() {
                     return Ok(());
                 }
                 self.file_failed(work, mirror, &entry, &path, failure, blame)
             }
         }
+    }
+
+    /// The file is not what was expected: what is it now?
+    fn look_again(
+        &mut self,
+        work: &mut Work<'_>,
+        mirror: usize,
+        entry: &EntryId,
+        path: RelPath,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(mirror) else { return Ok(()) };
+        state.hints.insert(path);
+        // Not before the look came back.
+        let rest = crate::clock::to_ms(state.rest.settle).max(LOOK_FIRST_MS);
+        work.turn.set_file_next(entry, work.now.unix_ms.saturating_add(rest))
+    }
+
+    /// Whether a file that changed while it was read had used up its patience before.
+    fn is_restless(
+        &self,
+        work: &Work<'_>,
+        mirror: usize,
+        entry: &EntryId,
+    ) -> Result<bool, JournalError> {
+        let Some(state) = self.mirrors.get(mirror) else { return Ok(false) };
+        let Some(row) = work.turn.file(entry)?.filter(|row| row.gone_at_ms.is_none()) else {
+            return Ok(false);
+        };
+        let since_ms = self.patience_since(entry, row.changed_at_ms.unwrap_or(work.now.unix_ms));
+        let cap_ms = since_ms.saturating_add(crate::clock::to_ms(state.rest.settle_max));
+        Ok(cap_ms <= work.now.unix_ms)
+    }
+
+    /// Since when a change waits for rest: a read that was in vain begins the patience anew.
+    pub(super) fn patience_since(&self, entry: &EntryId, changed_at_ms: i64) -> i64 {
+        self.restless.get(entry).map_or(changed_at_ms, |since| changed_at_ms.max(*since))
+    }
+
+    /// One read did not find the file still, although its patience was over. It is read again when it rests, or
+    /// after as much patience; not at once, for ever.
+    fn restless(
+        &mut self,
+        work: &mut Work<'_>,
+        mirror: usize,
+        entry: &EntryId,
+        path: &RelPath,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(mirror) else { return Ok(()) };
+        let wait_ms = crate::clock::to_ms(state.rest.settle_max);
+        if !self.settings.once {
+            state.hints.insert(path.clone());
+        }
+        let now_ms = work.now.unix_ms;
+        if self.restless.len() >= RESTLESS_MAX {
+            // Each of them is read once more too early; none is forgotten.
+            self.restless.clear();
+        }
+        self.restless.insert(entry.clone(), now_ms);
+        work.turn.set_file_next(entry, now_ms.saturating_add(wait_ms.max(LOOK_FIRST_MS)))?;
+        let before = work.turn.trouble(entry)?;
+        let tried = before.as_ref().map_or(0, |t| t.attempts).saturating_add(1);
+        work.turn.put_trouble(&TroubleRow {
+            id: entry.clone(),
+            class: Class::Transient,
+            code: Some(RESTLESS.to_owned()),
+            message: "the file changes all the time: no read found it still; it is read again when it rests".to_owned(),
+            request_id: None,
+            // A pass does not wait for it.
+            attempts: if self.settings.once { super::PASS_TRIES } else { tried },
+            blocked: false,
+            first_at_ms: before.map_or(now_ms, |t| t.first_at_ms),
+            last_at_ms: now_ms,
+        })
     }
 
     fn synced(
@@ -89,6 +174,8 @@ impl Core {
         let now_ms = work.now.unix_ms;
         let sent = confirmed.fingerprint;
         self.succeeded = true;
+        self.restless.remove(entry);
+        self.throttled.remove(entry);
         if !matches!(how, How::Unchanged | How::Adopted) {
             self.service_answered(work)?;
             self.found_room(work, sent.size)?;
@@ -96,6 +183,7 @@ impl Core {
         let row = match work.turn.file(entry)? {
             Some(mut row) => {
                 row.confirmed = Some(confirmed);
+                row.unsure = false;
                 if row.gone_at_ms.is_none() {
                     if row.seen == sent {
                         row.changed_at_ms = None;
@@ -116,6 +204,7 @@ impl Core {
                 changed_at_ms: None,
                 next_at_ms: None,
                 gone_at_ms: Some(now_ms),
+                unsure: false,
             },
         };
         work.turn.put_file(&row)?;
@@ -154,7 +243,7 @@ impl Core {
         if row.gone_at_ms.is_some() {
             return Ok(());
         }
-        if blame == Blame::Service {
+        if blame == Blame::Service && !self.is_throttled_alone(&failure, entry) {
             return work.turn.set_file_next(entry, now_ms.saturating_add(BLAMELESS_MS));
         }
         let before = work.turn.trouble(entry)?;
@@ -202,6 +291,21 @@ impl Core {
             first_at_ms: before.map_or(now_ms, |t| t.first_at_ms),
             last_at_ms: now_ms,
         })
+    }
+
+    /// Whether the service asks for less again and again because of this one entry: then that is the entry's fault,
+    /// and the others must not wait for it.
+    fn is_throttled_alone(&mut self, failure: &Failure, entry: &EntryId) -> bool {
+        if failure.class != Class::Throttled {
+            return false;
+        }
+        if self.throttled.len() >= THROTTLED_MAX {
+            // Many: it is not about one entry.
+            self.throttled.clear();
+        }
+        let times = self.throttled.entry(entry.clone()).or_default();
+        *times += 1;
+        *times >= THROTTLED_ALONE
     }
 
     pub(super) fn space_is_full(

@@ -72,6 +72,12 @@ struct Core {
     /// When to look whether mirrors are adopted, monotonic milliseconds.
     adopt_check_at_ms: i64,
     next_number: u64,
+    picks: u64,
+    /// Files that were not still for one read although their patience was over: no cap before this time, in
+    /// milliseconds since the Unix epoch.
+    restless: HashMap<EntryId, i64>,
+    /// How often an entry ended a burst of throttling.
+    throttled: BTreeMap<EntryId, u32>,
     stopping: bool,
     last_refusal: String,
     /// When the service is taken not to ask for less any more, monotonic milliseconds.
@@ -105,6 +111,8 @@ struct Active {
     entry: EntryId,
     path: RelPath,
     transfer: Transfer,
+    /// The journal knows that it may be visible.
+    told_visible: bool,
 }
 
 /// A directory that is being made.
@@ -206,6 +214,9 @@ impl Engine {
                 orphans_at_ms: Some(0),
                 adopt_check_at_ms: 0,
                 next_number: 0,
+                picks: 0,
+                restless: HashMap::new(),
+                throttled: BTreeMap::new(),
                 stopping: false,
                 last_refusal: String::new(),
                 calm_at_ms: None,
@@ -303,20 +314,21 @@ impl Core {
         }
         self.advance_scans(work)?;
         self.mind_the_throttle(work)?;
+        let mut more = false;
         if !self.settings.dry_run {
             if self.gate.closed().is_none() {
                 self.begin_orphans(work)?;
-                self.refill(work)?;
-                self.begin_transfers(work)?;
+                more = self.start_files(work)?;
                 self.begin_directories(work)?;
                 self.mind_the_quota(work)?;
                 self.end_adoptions(work)?;
+                self.mind_the_gate(work)?;
             } else if self.gate.take_probe(work.now.mono_ms) {
                 work.out.effects.push(Effect::Probe);
             }
         }
         work.out.finished = self.is_finished(work)?;
-        work.out.wake_at_ms = self.wake_at(work)?;
+        work.out.wake_at_ms = if more { Some(work.now.mono_ms) } else { self.wake_at(work)? };
         Ok(())
     }
 

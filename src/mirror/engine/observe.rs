@@ -204,7 +204,8 @@ impl Core {
             _ => Wrong::Nothing,
         };
         let now_ms = work.now.unix_ms;
-        match plan::file_seen(id, row, wrong, seen, state.rest, now_ms) {
+        let since = self.restless.get(id).copied();
+        match plan::file_seen(id, row, wrong, seen, state.rest, since, now_ms) {
             Seen::Nothing => {}
             Seen::Retry(row) => work.turn.put_file(&row)?,
             Seen::Put(row) => {

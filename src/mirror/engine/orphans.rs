@@ -36,7 +36,8 @@ impl Core {
             let (transfer, decision) = Transfer::settle(target, &upload);
             let number = self.number();
             self.held.insert(upload.id.clone());
-            self.transfers.insert(number, Active { mirror, entry: upload.id, path, transfer });
+            let active = Active { mirror, entry: upload.id, path, transfer, told_visible: false };
+            self.transfers.insert(number, active);
             self.apply(work, number, decision)?;
         }
         Ok(())

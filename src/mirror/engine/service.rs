@@ -22,6 +22,15 @@ impl Core {
         Ok(())
     }
 
+    /// Half open, with nothing left that could prove that it may open: the answered probe has to be enough.
+    pub(super) fn mind_the_gate(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        let idle = self.gate.slots() == Some(1) && !self.is_busy();
+        if idle && !work.turn.anything_waits()? && self.gate.success() {
+            self.goes_on(work)?;
+        }
+        Ok(())
+    }
+
     /// Throttling is named until it was quiet for a while.
     pub(super) fn mind_the_throttle(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
         if self.calm_at_ms.take_if(|at| *at <= work.now.mono_ms).is_some() {

@@ -32,23 +32,26 @@ fn file(name: &str, print: Fingerprint) -> Found {
 
 impl Hand {
     fn new() -> Hand {
-        let settings = Settings {
-            mirrors: vec![MirrorSettings {
-                name: "m".into(),
-                local: PathBuf::from("/m"),
+        Hand::with(&["m"])
+    }
+
+    fn with(names: &[&str]) -> Hand {
+        let mirrors = names
+            .iter()
+            .map(|name| MirrorSettings {
+                name: (*name).into(),
+                local: PathBuf::from(format!("/{name}")),
                 remote: Vec::new(),
-                target: "lib/-/".into(),
+                target: format!("lib/-/{name}"),
                 settle: SETTLE,
                 settle_max: Duration::from_secs(300),
                 rescan: Duration::from_secs(3600),
                 poll_interval: Duration::from_secs(60),
                 watch: true,
-            }],
-            concurrency: 4,
-            once: false,
-            dry_run: false,
-            lost_journal: None,
-        };
+            })
+            .collect();
+        let settings =
+            Settings { mirrors, concurrency: 4, once: false, dry_run: false, lost_journal: None };
         let now = Now { unix_ms: 1_000_000_000, mono_ms: 1_000 };
         let journal = Journal::in_memory().expect("a journal");
         let engine = Engine::new(journal, settings, now, Rng::with_seed(1)).expect("an engine");
@@ -230,4 +233,183 @@ fn offline_is_one_state_with_one_prober() {
     assert_eq!(hand.turn(Vec::new()).effects, []);
     let turned = hand.turn(vec![Fact::Probe(Ok(()))]);
     assert_eq!(steps(&turned).len(), 4, "everything goes on at once");
+}
+
+fn many(count: u64) -> Vec<Found> {
+    (0..count).map(|n| file(&format!("f{n:05}"), print(5, 100 + n))).collect()
+}
+
+fn page(mirror: usize, dir: RelPath, entries: Vec<Found>) -> Fact {
+    Fact::Page { mirror, dir, entries, last: true, watched: true }
+}
+
+fn root(mirror: usize) -> Fact {
+    Fact::Root { mirror, seen: Ok((RootId { inode: 2, fsid: 3 }, false)) }
+}
+
+/// Answers every listing of the remote with nothing, until none is asked for. Gives all effects.
+fn adopted(hand: &mut Hand, mut turned: Turned) -> Turned {
+    let mut all = Turned::default();
+    loop {
+        let asked: Vec<DirJobId> = turned
+            .effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::ListRemote { job, .. } => Some(*job),
+                _ => None,
+            })
+            .collect();
+        all.effects.append(&mut turned.effects);
+        all.wake_at_ms = turned.wake_at_ms;
+        if asked.is_empty() {
+            return all;
+        }
+        let facts = asked
+            .into_iter()
+            .map(|job| Fact::RemoteListed { job, result: Ok(RemoteListing::Nothing) })
+            .collect();
+        turned = hand.turn(facts);
+    }
+}
+
+#[test]
+fn a_directory_that_is_refused_with_thousands_of_files_keeps_nobody_waiting() {
+    let mut hand = Hand::new();
+    hand.turn(Vec::new());
+    hand.turn(vec![root(0)]);
+    let dir = Found { name: b"d".to_vec(), kind: Kind::Dir };
+    let last = file("z", print(900, 7));
+    let mut first = hand.turn(vec![page(0, RelPath::root(), vec![dir, last])]);
+    let second = hand.turn(vec![page(0, rel("d"), many(5_000))]);
+    first.effects.extend(second.effects);
+    let turned = adopted(&mut hand, first);
+    let mut started = steps(&turned).len();
+    let job = turned
+        .effects
+        .iter()
+        .find_map(|effect| match effect {
+            Effect::Directory { job, .. } => Some(*job),
+            _ => None,
+        })
+        .expect("the directory is to be made");
+    let refused = Failure::new(Class::Permanent, "a file is in the way");
+    let mut turned = hand.turn(vec![Fact::Directory { job, result: Err(refused) }]);
+    // Without any news: as long as there is something to go through, the engine asks for the next turn at once.
+    started += steps(&turned).len();
+    for _ in 0..20 {
+        if turned.wake_at_ms.is_none_or(|at| at > hand.now.mono_ms) {
+            break;
+        }
+        turned = hand.turn(Vec::new());
+        started += steps(&turned).len();
+    }
+    assert_eq!(started, 1, "the file behind them is sent");
+    assert_eq!(hand.state("d/f04999").0, EntryState::Blocked);
+}
+
+#[test]
+fn a_held_mirror_with_much_to_do_keeps_no_other_waiting() {
+    let mut hand = Hand::with(&["a", "b"]);
+    hand.turn(Vec::new());
+    hand.turn(vec![root(0)]);
+    hand.turn(vec![page(0, RelPath::root(), many(5_000))]);
+    // Its filesystem goes away before anything of it is sent.
+    let gone = Absent::Root("not mounted".into());
+    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("f00001"), what: Err(gone) }]);
+    hand.turn(vec![root(1)]);
+    let turned = hand.turn(vec![page(1, RelPath::root(), vec![file("f", print(5, 10))])]);
+    let turned = adopted(&mut hand, turned);
+    let of_b = turned.effects.iter().any(|effect| {
+        matches!(effect, Effect::Step { mirror: 1, .. })
+            || matches!(effect, Effect::Directory { .. })
+    });
+    assert!(of_b, "{:?}", turned.effects.len());
+}
+
+#[test]
+fn a_key_that_cannot_be_confirmed_is_tried_with_pauses_and_not_for_ever() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    let transfer = steps(&turned)[0].0;
+    hand.turn(vec![Fact::Step {
+        transfer,
+        outcome: Outcome::Started { confirm_key: "k".into(), expires_at_ms: None },
+    }]);
+    hand.turn(vec![Fact::Step {
+        transfer,
+        outcome: Outcome::Posted { digest: digest(5), crc64: Some(9) },
+    }]);
+    // A newer state appears, and the older one cannot be confirmed.
+    hand.looked("f", Ok(Kind::File(print(6, 10))));
+    hand.wait(5_000);
+    let mut transfer = transfer;
+    let mut confirms = 0;
+    loop {
+        let failure = Failure::new(Class::Transient, "500");
+        let turned = hand.turn(vec![Fact::Step { transfer, outcome: Outcome::Failed(failure) }]);
+        assert_eq!(steps(&turned), [], "not at once");
+        hand.wait(700_000);
+        let step = hand
+            .turn(vec![Fact::Root { mirror: 0, seen: Ok((RootId { inode: 2, fsid: 3 }, false)) }]);
+        let Some((next, step)) = steps(&step).into_iter().next() else { panic!("tried again") };
+        transfer = next;
+        match step {
+            Step::Confirm { .. } => confirms += 1,
+            Step::Cancel { .. } => break,
+            other => panic!("{other:?}"),
+        }
+        assert!(confirms < 10, "the newer state waits for ever");
+    }
+    let turned = hand.turn(vec![Fact::Step { transfer, outcome: Outcome::Done }]);
+    assert!(matches!(steps(&turned)[..], [(_, Step::Start(_))]), "the newer state is sent");
+}
+
+#[test]
+fn going_back_while_another_state_becomes_visible_is_not_called_synced() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    finish(&mut hand, steps(&turned)[0].0, 5);
+    // Another state is posted and its confirm is on its way, when the first comes back with inode and times.
+    hand.wait(10_000);
+    let turned = hand.looked("f", Ok(Kind::File(print(6, 11))));
+    let transfer = steps(&turned)[0].0;
+    hand.turn(vec![Fact::Step {
+        transfer,
+        outcome: Outcome::Started { confirm_key: "k".into(), expires_at_ms: None },
+    }]);
+    hand.looked("f", Ok(Kind::File(print(5, 10))));
+    hand.turn(vec![Fact::Step {
+        transfer,
+        outcome: Outcome::Posted { digest: digest(6), crc64: Some(9) },
+    }]);
+    // Its answer is lost, and then nothing is known of the key any more.
+    let failure = Failure::new(Class::Transient, "no answer");
+    hand.turn(vec![Fact::Step { transfer, outcome: Outcome::Failed(failure) }]);
+    assert_ne!(hand.state("f").0, EntryState::Synced);
+}
+
+#[test]
+fn a_file_that_is_never_still_is_not_sent_again_and_again() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    let mut transfer = steps(&turned)[0].0;
+    let mut reads = 1;
+    // Written all the time, for an hour.
+    for second in 0..3_600_u64 {
+        hand.wait(970);
+        let print = Fingerprint { size: 5 + second, ctime_ns: hand.now.unix_ns(), ..print(5, 10) };
+        let mut facts =
+            vec![Fact::Looked { mirror: 0, path: rel("f"), what: Ok(Kind::File(print)) }];
+        facts.push(Fact::Step { transfer, outcome: Outcome::Changed });
+        hand.turn(facts);
+        // The next write is a moment away.
+        hand.wait(30);
+        let turned = hand.turn(Vec::new());
+        if let Some((next, _)) = steps(&turned).first() {
+            transfer = *next;
+            reads += 1;
+        }
+    }
+    assert!(reads < 30, "{reads} reads in an hour");
+    assert!(reads > 8, "{reads}: it is read at the end of its patience");
 }

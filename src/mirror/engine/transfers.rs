@@ -3,32 +3,75 @@
 use super::dirs::DIRECTORY_BLOCKED;
 use super::{Active, Core, Work};
 use crate::failure::Class;
-use crate::journal::{DueFile, JournalError, NEVER_MS, TroubleRow, UploadRow, UploadStage};
+use crate::journal::{
+    DueFile, JournalError, LARGE, NEVER_MS, Share, TroubleRow, UploadRow, UploadStage,
+};
 use crate::mirror::facts::{Effect, TransferId};
 use crate::mirror::gate::Blame;
 use crate::mirror::quota::Room;
 use crate::mirror::step::{Failure, Outcome, Step};
-use crate::mirror::transfer::{Decision, Next, Note, Transfer};
+use crate::mirror::transfer::{Decision, Known, Next, Note, Transfer};
 
-/// Files taken from the journal at a time; more are taken when a quarter of them is left.
+/// Files of a share taken from the journal at a time; more are taken when a quarter of them is left.
 const WINDOW: usize = 1024;
-/// Files of this size and more keep a quarter of the slots busy, so that neither kind waits for the other.
-const LARGE: u64 = 8 * 1024 * 1024;
+/// Large files keep a quarter of the slots busy, so that neither kind waits for the other.
 const LARGE_SHARE: usize = 4;
+/// Every so many picks the file that waits longest is next, so that a large one among the small never starves.
+const OLDEST_EVERY: u64 = 4;
+/// Windows that one turn goes through without finding anything to start: the next turn follows at once.
+const WINDOWS: usize = 4;
 
 impl Core {
-    /// Takes due files from the journal while few are left in memory.
-    pub(super) fn refill(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
-        let waiting = self.small.len() + self.large.len();
-        if waiting >= WINDOW / 4 || self.held.len() >= 4 * WINDOW {
-            return Ok(());
+    /// Starts what can be started now. Gives whether more is due and was not looked at for want of time.
+    pub(super) fn start_files(&mut self, work: &mut Work<'_>) -> Result<bool, JournalError> {
+        for _ in 0..WINDOWS {
+            let more = self.refill(work)?;
+            self.begin_transfers(work)?;
+            let waiting = !self.small.is_empty() || !self.large.is_empty();
+            if !more || waiting || self.free_slots(work.now) == 0 {
+                return Ok(false);
+            }
         }
-        for due in work.turn.due_files(work.now.unix_ms, self.held.len() + WINDOW)? {
-            if self.held.contains(&due.file.id) {
+        Ok(true)
+    }
+
+    /// Takes due files from the journal while few are left in memory. Whether there may be more.
+    fn refill(&mut self, work: &mut Work<'_>) -> Result<bool, JournalError> {
+        let mirrors: Vec<_> = self
+            .mirrors
+            .iter()
+            .filter(|mirror| !mirror.scan.is_held())
+            .map(|mirror| mirror.id)
+            .collect();
+        let mut more = false;
+        for share in [Share::Small, Share::Large] {
+            let waiting = match share {
+                Share::Small => self.small.len(),
+                Share::Large => self.large.len(),
+            };
+            if waiting >= WINDOW / 4 || self.held.len() >= 8 * WINDOW {
                 continue;
             }
-            let Some(mirror) = self.mirrors.iter().find(|m| m.id == due.mirror) else { continue };
-            if mirror.scan.is_held() {
+            // Those in memory are among those that wait longest.
+            let limit = self.held.len() + WINDOW;
+            let due = work.turn.due_files(&mirrors, share, work.now.unix_ms, limit)?;
+            more |= due.len() == limit;
+            self.take_due(work, share, due)?;
+        }
+        // The smallest is taken first, from the end.
+        self.small.sort_unstable_by_key(|due| std::cmp::Reverse(due.file.seen.size));
+        self.large.sort_unstable_by_key(|due| std::cmp::Reverse(due.file.seen.size));
+        Ok(more)
+    }
+
+    fn take_due(
+        &mut self,
+        work: &mut Work<'_>,
+        share: Share,
+        all: Vec<DueFile>,
+    ) -> Result<(), JournalError> {
+        for due in all {
+            if self.held.contains(&due.file.id) {
                 continue;
             }
             if due.dir_blocked && !due.dir_created {
@@ -36,11 +79,11 @@ impl Core {
                 continue;
             }
             self.held.insert(due.file.id.clone());
-            if due.file.seen.size >= LARGE { self.large.push(due) } else { self.small.push(due) }
+            match share {
+                Share::Small => self.small.push(due),
+                Share::Large => self.large.push(due),
+            }
         }
-        // The smallest is taken first, from the end.
-        self.small.sort_unstable_by_key(|due| std::cmp::Reverse(due.file.seen.size));
-        self.large.sort_unstable_by_key(|due| std::cmp::Reverse(due.file.seen.size));
         Ok(())
     }
 
@@ -64,16 +107,18 @@ impl Core {
     }
 
     fn next_due(&mut self, now_ms: i64) -> Option<DueFile> {
+        self.picks = self.picks.wrapping_add(1);
         let slots = self.limiter.slots(now_ms);
         let large_running =
             self.transfers.values().filter(|a| a.transfer.fingerprint.size >= LARGE).count();
+        let oldest = self.picks.is_multiple_of(OLDEST_EVERY);
         if !self.large.is_empty() && large_running < (slots / LARGE_SHARE).max(1) {
-            return self.large.pop();
+            return take(&mut self.large, oldest);
         }
-        self.small.pop().or_else(|| self.large.pop())
+        take(&mut self.small, oldest).or_else(|| take(&mut self.large, oldest))
     }
 
-    pub(super) fn begin_transfers(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+    fn begin_transfers(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
         while self.free_slots(work.now) > 0 {
             let Some(due) = self.next_due(work.now.mono_ms) else { break };
             let Some(mirror) = self.mirrors.iter().position(|m| m.id == due.mirror) else {
@@ -113,10 +158,16 @@ impl Core {
                 None => work.turn.remote(&row.id)?,
                 Some(_) => None,
             };
-            let (transfer, decision) =
-                Transfer::begin(target, row.seen, row.confirmed, remote, upload.as_ref());
+            let tries = match &upload {
+                Some(_) => self.tries(work, &row.id)?,
+                None => 0,
+            };
+            let known =
+                Known { seen: row.seen, confirmed: row.confirmed, remote, unsure: row.unsure };
+            let (transfer, decision) = Transfer::begin(target, known, upload.as_ref(), tries);
             let number = self.number();
-            self.transfers.insert(number, Active { mirror, entry: row.id, path, transfer });
+            let active = Active { mirror, entry: row.id, path, transfer, told_visible: false };
+            self.transfers.insert(number, active);
             self.apply(work, number, decision)?;
         }
         Ok(())
@@ -174,6 +225,11 @@ impl Core {
         number: TransferId,
         decision: Decision,
     ) -> Result<(), JournalError> {
+        let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
+        if active.transfer.may_be_visible() && !active.told_visible {
+            active.told_visible = true;
+            work.turn.set_unsure(&active.entry, work.now.unix_ms)?;
+        }
         let Some(active) = self.transfers.get(&number) else { return Ok(()) };
         match decision.note {
             None => {}
@@ -233,4 +289,21 @@ impl Core {
         let id = crate::journal::EntryId { dir: active.entry.dir, name: name.clone().into_bytes() };
         Ok(work.turn.file(&id)?.is_some())
     }
+
+    /// How often in a row a file failed. That the space is full is not held against what was sent.
+    fn tries(&self, work: &Work<'_>, id: &crate::journal::EntryId) -> Result<u32, JournalError> {
+        let trouble = work.turn.trouble(id)?;
+        Ok(trouble.filter(|t| t.class != Class::Quota).map_or(0, |t| t.attempts))
+    }
+}
+
+/// The smallest, which is the last; or the one that waits longest.
+fn take(waiting: &mut Vec<DueFile>, oldest: bool) -> Option<DueFile> {
+    if !oldest {
+        return waiting.pop();
+    }
+    let at =
+        waiting.iter().enumerate().min_by_key(|(_, due)| due.file.next_at_ms).map(|(at, _)| at)?;
+    // The order by size matters to the other picks.
+    Some(waiting.remove(at))
 }

@@ -1,7 +1,7 @@
 //! What happens in a history: changes of the folder, time, crashes, answers; then healing, and the end.
 
 use super::check;
-use super::disk::Node;
+use super::disk::{Content, Node};
 use super::world::{Mood, World};
 use crate::digest::BEGINNING_LEN;
 use crate::failure::Class;
@@ -201,10 +201,18 @@ fn change(world: &mut World) {
             world.disk.write(&path, other, true, keep_mtime, now_ms);
             world.hint(&path);
         }
-        // Touched: the same content, other times.
+        // Touched, or taken back: the same content or an earlier one, other times.
         9 => {
             let Some(path) = some_file(world) else { return };
             let Some((content, ..)) = world.disk.file(&path) else { return };
+            let earlier: Vec<Content> = world
+                .disk
+                .ever
+                .iter()
+                .filter(|(other, _)| *other == path)
+                .map(|(_, content)| *content)
+                .collect();
+            let content = world.rng.choice(&earlier).copied().unwrap_or(content);
             world.disk.write(&path, content, true, false, now_ms);
             world.hint(&path);
         }

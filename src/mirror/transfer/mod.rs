@@ -75,6 +75,18 @@ enum State {
     Dropping,
 }
 
+/// What the journal knows of a file when its upload begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The file as it was last seen.
+    pub(super) seen: Fingerprint,
+    pub(super) confirmed: Option<ConfirmedRow>,
+    /// What a listing showed at the target.
+    pub(super) remote: Option<RemoteRow>,
+    /// Something else than that may be visible by now: none of it proves anything.
+    pub(super) unsure: bool,
+}
+
 /// One upload of one state of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Transfer {
@@ -88,31 +100,38 @@ pub(super) struct Transfer {
     remote: Option<RemoteRow>,
     state: State,
     starts: u32,
+    may_be_visible: bool,
 }
 
 impl Transfer {
-    /// Begins, or takes up what `upload` of an earlier run left. `remote`: what a listing showed at the target.
+    /// Begins, or takes up what `upload` of an earlier run left, which failed `tries` times in a row.
     pub(super) fn begin(
         target: Vec<String>,
-        fingerprint: Fingerprint,
-        confirmed: Option<ConfirmedRow>,
-        remote: Option<RemoteRow>,
+        known: Known,
         upload: Option<&UploadRow>,
+        tries: u32,
     ) -> (Transfer, Decision) {
         let mut transfer = Transfer {
             target,
-            fingerprint,
-            current: Some(fingerprint),
-            confirmed,
-            remote,
+            fingerprint: known.seen,
+            current: Some(known.seen),
+            confirmed: known.confirmed.filter(|_| !known.unsure),
+            remote: known.remote.filter(|_| !known.unsure),
             state: State::Dropping,
             starts: 0,
+            may_be_visible: false,
         };
         let decision = match upload {
             None => transfer.fresh(None),
-            Some(upload) => transfer.take_up(upload),
+            Some(upload) => transfer.take_up(upload, tries),
         };
         (transfer, decision)
+    }
+
+    /// Whether something was handed out that makes other content visible at the target. The journal must know
+    /// before that: whatever becomes of the answer, what was confirmed before proves nothing then.
+    pub(super) fn may_be_visible(&self) -> bool {
+        self.may_be_visible
     }
 
     /// Settles what was started for a file that is gone or no longer mirrored: content that arrived whole is
@@ -126,14 +145,15 @@ impl Transfer {
             remote: None,
             state: State::Dropping,
             starts: 0,
+            may_be_visible: false,
         };
-        let decision = transfer.take_up(upload);
+        let decision = transfer.take_up(upload, 0);
         (transfer, decision)
     }
 
-    fn take_up(&mut self, upload: &UploadRow) -> Decision {
+    fn take_up(&mut self, upload: &UploadRow, tries: u32) -> Decision {
         let confirm_key = upload.confirm_key.clone();
-        match (recovery(upload, self.current), upload.stage) {
+        match (recovery(upload, self.current, tries), upload.stage) {
             (Recovery::Confirm, UploadStage::Posted { full_hash, crc64 }) => {
                 self.fingerprint = upload.fingerprint;
                 let sent = Sent { full_hash, crc64, size: upload.fingerprint.size };
@@ -176,6 +196,8 @@ impl Transfer {
 
     fn start(&mut self, hashes: Hashes, note: Option<Note>) -> Decision {
         self.starts += 1;
+        // Only the full hash can be answered with a file that exists at once.
+        self.may_be_visible |= hashes == Hashes::Full;
         self.state = State::Starting(hashes);
         Decision { note, next: Next::Step(Step::Start(hashes)) }
     }
@@ -183,6 +205,7 @@ impl Transfer {
     fn confirm(&mut self, confirm_key: String, sent: Sent, how: How, tries: usize) -> Decision {
         let step =
             Step::Confirm { confirm_key: confirm_key.clone(), crc64: sent.crc64, pause_ms: 0 };
+        self.may_be_visible = true;
         self.state = State::Confirming { confirm_key, sent, tries, how, unanswered: None };
         Decision::step(step)
     }
@@ -292,6 +315,7 @@ impl Transfer {
                 }
             }
             Outcome::NeedFullHash if hashes == Hashes::Beginning => {
+                self.may_be_visible = true;
                 self.state = State::Starting(Hashes::Full);
                 Decision::step(Step::Start(Hashes::Full))
             }

@@ -32,8 +32,16 @@ fn posted(size: u64) -> Outcome {
     Outcome::Posted { digest: digest(size), crc64: Some(CRC) }
 }
 
+fn known(size: u64) -> Known {
+    Known { seen: print(size), confirmed: None, remote: None, unsure: false }
+}
+
 fn begin(size: u64) -> (Transfer, Decision) {
-    Transfer::begin(target(), print(size), None, None, None)
+    Transfer::begin(target(), known(size), None, 0)
+}
+
+fn take_up(size: u64, upload: &UploadRow) -> (Transfer, Decision) {
+    Transfer::begin(target(), known(size), Some(upload), 0)
 }
 
 fn row(stage: UploadStage, size: u64) -> UploadRow {
@@ -95,13 +103,15 @@ fn a_touched_file_is_not_sent() {
         crc64: CRC,
         at_ms: 0,
     };
-    let (mut transfer, first) = Transfer::begin(target(), print(7), Some(confirmed), None, None);
+    let (mut transfer, first) =
+        Transfer::begin(target(), Known { confirmed: Some(confirmed), ..known(7) }, None, 0);
     assert_eq!(first.next, Next::Step(Step::Digest));
     let last = transfer.on(Outcome::Digested(digest(7)));
     assert!(matches!(last.next, Next::End(End::Synced { how: How::Unchanged, .. })));
     // Another content of the same size is sent.
     let other = ConfirmedRow { crc64: 1, ..confirmed };
-    let (mut transfer, _) = Transfer::begin(target(), print(7), Some(other), None, None);
+    let (mut transfer, _) =
+        Transfer::begin(target(), Known { confirmed: Some(other), ..known(7) }, None, 0);
     assert_eq!(
         transfer.on(Outcome::Digested(digest(7))).next,
         Next::Step(Step::Start(Hashes::None))
@@ -226,7 +236,7 @@ fn after_a_crash_what_was_posted_is_confirmed_not_sent() {
     let stage = UploadStage::Posted { full_hash: digest(7).full, crc64: CRC };
     // The file is another one now; the bytes on COS are a whole state all the same.
     let upload = row(stage, 7);
-    let (mut transfer, first) = Transfer::begin(target(), print(100), None, None, Some(&upload));
+    let (mut transfer, first) = take_up(100, &upload);
     assert!(
         matches!(first.next, Next::Step(Step::Confirm { ref confirm_key, .. }) if confirm_key == "old")
     );
@@ -238,7 +248,7 @@ fn after_a_crash_what_was_posted_is_confirmed_not_sent() {
 #[test]
 fn after_a_crash_what_was_started_is_tried_and_then_sent_again() {
     let upload = row(UploadStage::Started, 7);
-    let (mut transfer, first) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+    let (mut transfer, first) = take_up(7, &upload);
     assert_eq!(first.next, Next::Step(Step::Query { confirm_key: "old".into() }));
     assert_eq!(transfer.on(Outcome::Queried { confirmed: false }).next, Next::Step(Step::Digest));
     let confirm = transfer.on(Outcome::Digested(digest(7)));
@@ -255,7 +265,7 @@ fn after_a_crash_what_was_started_is_tried_and_then_sent_again() {
 #[test]
 fn after_a_crash_an_upload_of_an_older_state_is_cancelled() {
     let upload = row(UploadStage::Started, 7);
-    let (mut transfer, first) = Transfer::begin(target(), print(8), None, None, Some(&upload));
+    let (mut transfer, first) = take_up(8, &upload);
     assert_eq!(first.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
     let next = transfer.on(Outcome::Done);
     assert_eq!(
@@ -281,7 +291,7 @@ fn an_upload_that_the_service_calls_confirmed_or_forgot_is_proven_by_the_remote_
     let ours = Remote { is_file: true, size: Some(7), crc64: Some(CRC) };
     for answer in [Outcome::Queried { confirmed: true }, refused(Class::Stale, "UploadNotFound")] {
         let upload = row(UploadStage::Started, 7);
-        let (mut transfer, _) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+        let (mut transfer, _) = take_up(7, &upload);
         assert_eq!(transfer.on(answer).next, Next::Step(Step::Digest));
         assert_eq!(transfer.on(Outcome::Digested(digest(7))).next, Next::Step(Step::Look));
         let mut without = transfer.clone();
@@ -295,7 +305,7 @@ fn an_upload_that_the_service_calls_confirmed_or_forgot_is_proven_by_the_remote_
 #[test]
 fn a_key_whose_fate_cannot_be_asked_now_is_kept() {
     let upload = row(UploadStage::Started, 7);
-    let (mut transfer, _) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+    let (mut transfer, _) = take_up(7, &upload);
     let decision = transfer.on(refused(Class::Transient, "InternalServerError"));
     assert_eq!((decision.note.clone(), failed(&decision)), (None, Some(Class::Transient)));
 }
@@ -303,7 +313,7 @@ fn a_key_whose_fate_cannot_be_asked_now_is_kept() {
 #[test]
 fn recovered_bytes_that_differ_are_sent_again() {
     let upload = row(UploadStage::Started, 7);
-    let (mut transfer, _) = Transfer::begin(target(), print(7), None, None, Some(&upload));
+    let (mut transfer, _) = take_up(7, &upload);
     transfer.on(Outcome::Queried { confirmed: false });
     transfer.on(Outcome::Digested(digest(7)));
     let cancel = transfer.on(refused(Class::Defect, "BadCrc64"));
@@ -338,7 +348,8 @@ fn a_post_without_an_answer_is_settled_by_its_confirm() {
 #[test]
 fn what_a_listing_showed_is_compared_and_not_sent() {
     let listed = RemoteRow { size: Some(7), crc64: Some(CRC) };
-    let (mut transfer, first) = Transfer::begin(target(), print(7), None, Some(listed), None);
+    let (mut transfer, first) =
+        Transfer::begin(target(), Known { remote: Some(listed), ..known(7) }, None, 0);
     assert_eq!(first.next, Next::Step(Step::Digest));
     let mut other = transfer.clone();
     let last = transfer.on(Outcome::Digested(digest(7)));
@@ -351,7 +362,8 @@ fn what_a_listing_showed_is_compared_and_not_sent() {
         RemoteRow { size: Some(7), crc64: None },
         RemoteRow { size: None, crc64: None },
     ] {
-        let (_, first) = Transfer::begin(target(), print(7), None, Some(remote), None);
+        let (_, first) =
+            Transfer::begin(target(), Known { remote: Some(remote), ..known(7) }, None, 0);
         assert_eq!(first.next, Next::Step(Step::Start(Hashes::None)));
     }
 }
@@ -371,4 +383,29 @@ fn what_was_started_for_a_file_that_is_gone_is_settled() {
         Next::Step(Step::Look)
     );
     assert_eq!(transfer.on(Outcome::Looked(None)).next, Next::End(End::Dropped));
+}
+
+#[test]
+fn what_was_confirmed_proves_nothing_while_another_state_may_be_visible() {
+    let confirmed = ConfirmedRow {
+        fingerprint: Fingerprint { mtime_ns: 0, ..print(7) },
+        full_hash: digest(7).full,
+        crc64: CRC,
+        at_ms: 0,
+    };
+    let remote = RemoteRow { size: Some(7), crc64: Some(CRC) };
+    let unsure =
+        Known { confirmed: Some(confirmed), remote: Some(remote), unsure: true, ..known(7) };
+    let (_, first) = Transfer::begin(target(), unsure, None, 0);
+    assert_eq!(first.next, Next::Step(Step::Start(Hashes::None)));
+    // The journal hears of it before the step that may make it visible.
+    let (mut transfer, _) = begin(7);
+    transfer.on(started());
+    assert!(!transfer.may_be_visible());
+    transfer.on(posted(7));
+    assert!(transfer.may_be_visible());
+    let (mut transfer, _) = begin(BEGINNING_LEN);
+    assert!(!transfer.may_be_visible());
+    transfer.on(Outcome::NeedFullHash);
+    assert!(transfer.may_be_visible());
 }
