@@ -92,7 +92,8 @@ fn already_there(world: &mut World) {
 fn step(world: &mut World) {
     match world.rng.u8(0..100) {
         0..22 => change(world),
-        22..65 => {
+        22..25 => take_back(world),
+        25..65 => {
             let nth = world.rng.usize(..);
             world.progress(nth);
         }
@@ -147,6 +148,32 @@ fn step(world: &mut World) {
     // Most of the time the engine turns soon.
     if world.rng.u8(0..3) == 0 {
         world.turn();
+    }
+}
+
+/// Somebody takes a change back, just when its upload is under way: a file gets the content again that the journal
+/// calls confirmed.
+fn take_back(world: &mut World) {
+    let rows = world.engine().journal().all_files().expect("the journal can be read");
+    let changed: Vec<(RelPath, Content)> = rows
+        .into_iter()
+        .filter_map(|(path, row)| {
+            let crc64 = row.confirmed?.crc64;
+            let (now, ..) = world.disk.file(&path)?;
+            let before = world
+                .disk
+                .ever
+                .iter()
+                .find(|(other, content)| *other == path && content.crc64() == crc64)?
+                .1;
+            (now != before).then_some((path, before))
+        })
+        .collect();
+    if let Some((path, content)) = world.rng.choice(&changed).cloned() {
+        world.wait(25);
+        let now_ms = world.now.unix_ms;
+        world.disk.write(&path, content, true, false, now_ms);
+        world.hint(&path);
     }
 }
 
