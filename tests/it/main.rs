@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a surprise ends the test")]
 
 mod bed;
+mod bounds;
 mod client;
 mod config;
 mod crash;
@@ -13,5 +14,6 @@ mod matrix;
 mod mirroring;
 mod outage;
 mod rooms;
+mod secrets;
 mod state;
 mod tokens;
