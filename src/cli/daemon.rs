@@ -46,15 +46,23 @@ impl Daemon {
     }
 
     /// What nobody knows while no daemon works.
-    pub(super) fn note(daemon: Option<&Daemon>) -> Option<String> {
+    pub(super) fn unknown(daemon: Option<&Daemon>) -> Option<String> {
+        Daemon::absent(daemon, "what changed since the last scan is not known")
+    }
+
+    /// What does not happen while no daemon works.
+    pub(super) fn idle(daemon: Option<&Daemon>) -> Option<String> {
+        Daemon::absent(daemon, "nothing is sent")
+    }
+
+    fn absent(daemon: Option<&Daemon>, so: &str) -> Option<String> {
         match daemon {
-            None => Some(
-                "The daemon is not running: what changed since the last scan is not known. Start it with `smh-mirror run`, or make one pass with `smh-mirror sync`."
-                    .to_owned(),
-            ),
-            Some(daemon) if daemon.stopped => Some(format!(
-                "The daemon (pid {0}) is stopped by a signal: what changed since then is not known, and nothing is sent. Let it go on with `kill -CONT {0}`.",
-                daemon.holder.pid
+            None => Some(format!(
+                "The daemon is not running: {so}. Start it with `smh-mirror run`, or make one pass with `smh-mirror sync`."
+            )),
+            Some(Daemon { holder, stopped: true, .. }) => Some(format!(
+                "The daemon (pid {0}) is stopped by a signal: {so}. Let it go on with `kill -CONT {0}`.",
+                holder.pid
             )),
             Some(daemon) if daemon.stuck => Some(
                 "The daemon cannot write its journal: what changed since is not known. It goes on by itself when the state folder can be written; is its disk full?"

@@ -69,17 +69,19 @@ impl<'c> Known<'c> {
         Ok(Known { place: Some(place), asked, state, note })
     }
 
-    /// One line for people.
-    pub(super) fn sentence(&self) -> String {
+    /// The path with its word.
+    pub(super) fn heading(&self) -> String {
         let name = match &self.place {
             Some(place) => format!("{}/{}", place.mirror.name, place.path),
             None => self.asked.clone(),
         };
-        let mut line = format!("{name}: {}", self.state);
-        if !self.note.is_empty() {
-            line.push_str(", ");
-            line.push_str(&self.note);
-        }
+        let note = if self.note.is_empty() { String::new() } else { format!(", {}", self.note) };
+        format!("{name}: {}{note}", self.state)
+    }
+
+    /// One line for people.
+    pub(super) fn sentence(&self) -> String {
+        let mut line = self.heading();
         let trouble = self.place.as_ref().and_then(Place::trouble);
         if let Some(trouble) = trouble {
             line.push_str(", ");
@@ -91,7 +93,7 @@ impl<'c> Known<'c> {
     /// The object of a file of the contract.
     pub(super) fn to_json(&self) -> Value {
         let place = self.place.as_ref();
-        let row = place.and_then(|place| place.file.as_ref()).and_then(|file| file.row.as_ref());
+        let row = place.and_then(Place::row);
         let confirmed = row.and_then(|row| row.confirmed);
         let mut value = json!({
             "mirror": place.map(|place| place.mirror.name.clone()),
@@ -109,6 +111,7 @@ impl<'c> Known<'c> {
         {
             object.insert("files".into(), folder.files.into());
             object.insert("waiting".into(), folder.waiting.into());
+            object.insert("blocked".into(), folder.blocked.into());
             object.insert("unreadable_folders".into(), folder.failed_directories.into());
             let unseen = audit.unseen + audit.changed + audit.gone + audit.unreadable;
             object.insert("not_seen_yet".into(), unseen.into());
@@ -152,6 +155,11 @@ impl Place<'_> {
         Ok(())
     }
 
+    /// What the journal knows of a file of this name.
+    pub(super) fn row(&self) -> Option<&FileRow> {
+        self.file.as_ref().and_then(|file| file.row.as_ref())
+    }
+
     fn trouble(&self) -> Option<&TroubleRow> {
         self.file.as_ref().and_then(|file| file.trouble.as_ref())
     }
@@ -161,7 +169,7 @@ impl Place<'_> {
             return judge_folder(folder, audit);
         }
         let state = self.file.as_ref().map_or(EntryState::Unknown, |file| file.state);
-        let row = self.file.as_ref().and_then(|file| file.row.as_ref());
+        let row = self.row();
         let itself = self.explained.at == self.path;
         judge_file(state, row, &self.explained.kind, itself)
     }
@@ -187,8 +195,12 @@ fn judge_folder(folder: &FolderStatus, audit: &Audit) -> (&'static str, String) 
     }
     let mut note = match waiting {
         0 => format!("a folder with {} files", folder.files),
+        1 => format!("a folder with {} files, of which 1 is not mirrored", folder.files),
         n => format!("a folder with {} files, of which {n} are not mirrored", folder.files),
     };
+    if folder.blocked > 0 {
+        note.push_str(&format!("; {} blocked: see `smh-mirror errors`", folder.blocked));
+    }
     if let Some(found) = verdict::found(audit) {
         note.push_str("; ");
         note.push_str(&found);
@@ -199,7 +211,8 @@ fn judge_folder(folder: &FolderStatus, audit: &Audit) -> (&'static str, String) 
             folder.failed_directories
         ));
     }
-    let state = if folder.failed_directories + audit.unreadable > 0 {
+    let failed = folder.blocked + folder.failed_directories + audit.unreadable;
+    let state = if failed > 0 {
         "blocked"
     } else if waiting + folder.pending_directories > 0 || !audit.is_clean() {
         "pending"
@@ -335,12 +348,18 @@ mod tests {
 
     #[test]
     fn a_folder_is_synced_only_when_both_sides_say_so() {
-        let none =
-            FolderStatus { files: 2, waiting: 0, pending_directories: 0, failed_directories: 0 };
+        let none = FolderStatus {
+            files: 2,
+            waiting: 0,
+            blocked: 0,
+            pending_directories: 0,
+            failed_directories: 0,
+        };
         let clean = Audit::default();
         let check = |folder: FolderStatus, audit: &Audit| judge_folder(&folder, audit).0;
         assert_eq!(check(none, &clean), "synced");
         assert_eq!(check(FolderStatus { waiting: 1, ..none }, &clean), "pending");
+        assert_eq!(check(FolderStatus { waiting: 1, blocked: 1, ..none }, &clean), "blocked");
         assert_eq!(check(FolderStatus { pending_directories: 1, ..none }, &clean), "pending");
         assert_eq!(check(FolderStatus { failed_directories: 1, ..none }, &clean), "blocked");
         assert_eq!(check(none, &Audit { changed: 1, ..Audit::default() }), "pending");

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::{Exit, Failure};
 use crate::config::{Config, Mirror};
 use crate::relpath::RelPath;
 
@@ -37,4 +38,21 @@ pub(super) fn locate<'c>(config: &'c Config, path: &Path) -> Option<(&'c Mirror,
         }
     }
     None
+}
+
+/// As [`locate`], for commands that can say nothing about other paths.
+///
+/// # Errors
+/// The path lies in no mirror.
+pub(super) fn need<'c>(config: &'c Config, path: &Path) -> Result<(&'c Mirror, RelPath), Failure> {
+    locate(config, path).ok_or_else(|| {
+        let roots: Vec<String> =
+            config.mirrors.iter().map(|mirror| mirror.local.display().to_string()).collect();
+        let said = anyhow::anyhow!(
+            "{} belongs to no mirror; name something in {}",
+            path.display(),
+            roots.join(" or ")
+        );
+        Failure::new(Exit::Usage, said)
+    })
 }

@@ -3,14 +3,21 @@
 mod config;
 mod daemon;
 mod demo;
+mod doctor;
 mod emulator;
+mod errors;
 mod exit;
+mod explain;
+mod explain_next;
 mod health;
+mod history;
 mod known;
 mod locate;
+mod next;
 mod output;
 mod progress;
 mod retry;
+mod rule;
 mod run;
 mod status;
 mod status_view;
@@ -75,12 +82,20 @@ enum Command {
     Sync(sync::Args),
     /// What is mirrored, what waits, what is wrong
     Status(status::Args),
+    /// What is wrong, since when, and what happens next
+    Errors(errors::Args),
+    /// What happened, newest last
+    History(history::Args),
+    /// Why a path is as it is, and what happens next
+    Explain(explain::Args),
     /// End with 0 only if every mirror is current, as the journal and a look at the disk prove it
     Health(health::Args),
     /// Try again now what failed, blocked or waiting
     Retry(retry::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
+    /// Look at everything a mirror depends on, and say what to do
+    Doctor(doctor::Args),
     /// See it work: mirror a folder into an emulator inside this process
     Demo(demo::Args),
     /// An SMH library on loopback, for tests
@@ -117,9 +132,13 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
         Command::Status(args) => status::run(&global, &args),
+        Command::Errors(args) => errors::run(&global, &args),
+        Command::History(args) => history::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Retry(args) => retry::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
+        Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),
         Command::Emulator(args) => emulator::run(args),
     };

@@ -12,10 +12,11 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     init_logging(&config.log);
     let clock = Clock::start();
-    let prepared = prepare(&config, clock)?;
     let runtime = runtime()?;
+    // Before the state is taken: whoever sees that it is may ask this process to stop.
+    let stop = runtime.block_on(async { stop_on_signals() }).map_err(anyhow::Error::from)?;
+    let prepared = prepare(&config, clock)?;
     let ended = runtime.block_on(async {
-        let stop = stop_on_signals().map_err(anyhow::Error::from)?;
         daemon(&config, &prepared, clock, stop).await.map_err(|error| match error {
             DaemonError::Service(error) => Failure::from(error),
             DaemonError::Run(RunError::Journal(error)) => Failure::from(ServiceError::from(error)),

@@ -265,9 +265,11 @@ impl View {
         lines.join("\n")
     }
 
-    /// Says what nobody knows while no daemon works.
+    /// Says what nobody knows, or does, while no daemon works.
     pub(super) fn note(&self) -> Option<String> {
-        Daemon::note(self.daemon.as_ref())
+        let daemon = self.daemon.as_ref();
+        let looked = self.mirrors.iter().any(|mirror| mirror.audit.is_some());
+        if looked { Daemon::idle(daemon) } else { Daemon::unknown(daemon) }
     }
 }
 

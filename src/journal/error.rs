@@ -28,7 +28,9 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// The content makes no sense: bits flipped, or not a database.
-    #[error("the journal is damaged: {0}")]
+    #[error(
+        "the journal is damaged: {0}; the next `smh-mirror run` or `sync` sets it aside and fills a new one"
+    )]
     Damaged(String),
     /// Another process holds it for too long.
     #[error("the journal is locked by another process")]

@@ -57,11 +57,6 @@ impl Limiter {
         self.limit = (self.limit + 1.0 / self.limit).min(self.upper);
     }
 
-    /// Whether the service asked for less not long ago.
-    pub(super) fn is_throttled(&self) -> bool {
-        self.halved_at_ms.is_some() && self.limit < self.upper
-    }
-
     /// Bursts of throttling since the last success.
     pub(super) fn in_a_row(&self) -> u32 {
         self.in_a_row

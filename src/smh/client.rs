@@ -199,14 +199,6 @@ impl Client {
         }
     }
 
-    /// Makes sure that the service can be reached and lets us in.
-    ///
-    /// # Errors
-    /// Why not.
-    pub async fn check(&self) -> Result<(), Error> {
-        self.info(&RemotePath::from_segments([".smh-mirror-check"])).await.map(|_| ())
-    }
-
     /// One call with the token; once more with another token if it was refused.
     pub(super) async fn call(&self, request: &Request, good: &[u16]) -> Result<Answer, Error> {
         let ticket = self.tokens.get().await?;

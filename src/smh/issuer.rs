@@ -48,7 +48,8 @@ impl Grant {
 pub(super) struct Held {
     pub(super) token: Arc<SecretString>,
     renew_at_ms: i64,
-    expires_at_ms: i64,
+    /// Seconds.
+    period: u64,
 }
 
 impl fmt::Debug for Held {
@@ -62,16 +63,13 @@ impl Held {
     /// extends it; that is not counted on, because nothing tells which uses did.
     fn made(token: SecretString, asked_ms: i64, period: u64) -> Held {
         let period_ms = i64::try_from(period.max(1)).unwrap_or(i64::MAX).saturating_mul(1000);
-        Held {
-            token: Arc::new(token),
-            renew_at_ms: asked_ms.saturating_add(period_ms / 4 * 3),
-            expires_at_ms: asked_ms.saturating_add(period_ms),
-        }
+        let renew_at_ms = asked_ms.saturating_add(period_ms / 4 * 3);
+        Held { token: Arc::new(token), renew_at_ms, period }
     }
 
     /// One that somebody else answers for.
     fn handed(token: SecretString, look_again_ms: i64) -> Held {
-        Held { token: Arc::new(token), renew_at_ms: look_again_ms, expires_at_ms: i64::MAX }
+        Held { token: Arc::new(token), renew_at_ms: look_again_ms, period: PERIOD }
     }
 
     /// Whether to renew it before its next use.
@@ -79,12 +77,8 @@ impl Held {
         now_ms >= self.renew_at_ms
     }
 
-    fn is_expired(&self, now_ms: i64) -> bool {
-        now_ms >= self.expires_at_ms
-    }
-
     fn postponed(self, now_ms: i64) -> Held {
-        Held { renew_at_ms: now_ms.saturating_add(RETRY_MS).min(self.expires_at_ms), ..self }
+        Held { renew_at_ms: now_ms.saturating_add(RETRY_MS), ..self }
     }
 }
 
@@ -109,6 +103,11 @@ impl Issuer {
             auth: remote.auth.clone(),
             grant,
         }
+    }
+
+    /// Whether tokens are made here, and not by somebody else.
+    pub(super) fn holds_secret(&self) -> bool {
+        matches!(self.auth, Auth::LibrarySecret(_))
     }
 
     fn now_ms(&self) -> i64 {
@@ -139,38 +138,32 @@ impl Issuer {
         }
     }
 
-    /// A token in place of `held`, which is still thought to be good: renewed, else made or read anew.
-    /// When neither can be done now, it stays in use until its period is over.
-    pub(super) async fn refresh(&self, held: Held) -> Result<Held, Error> {
-        let failed = match &self.auth {
-            Auth::LibrarySecret(_) if !held.is_expired(self.now_ms()) => {
-                match self.renew(&held).await {
-                    Ok(renewed) => return Ok(renewed),
-                    // Nobody could answer, so nobody would make another either.
+    /// A token in place of `held`: renewed, else made or read anew. When neither can be done now, it
+    /// stays in use: it may live on, and if it does not, its refusal says so.
+    pub(super) async fn refresh(&self, held: Held) -> Held {
+        let fresh = match &self.auth {
+            Auth::LibrarySecret(_) => match self.renew(&held).await {
+                // Nobody could answer, so nobody would make another either.
+                Err(error)
+                    if matches!(
+                        error.class,
+                        Class::Transient | Class::Throttled | Class::Offline
+                    ) =>
+                {
                     Err(error)
-                        if matches!(
-                            error.class,
-                            Class::Transient | Class::Throttled | Class::Offline
-                        ) =>
-                    {
-                        Err(error)
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, "the access token cannot be renewed; making another");
-                        self.fetch().await
-                    }
                 }
-            }
-            Auth::LibrarySecret(_) | Auth::AccessToken(_) => self.fetch().await,
+                Err(error) => {
+                    tracing::debug!(%error, "the access token cannot be renewed; making another");
+                    self.fetch().await
+                }
+                Ok(renewed) => Ok(renewed),
+            },
+            Auth::AccessToken(_) => self.fetch().await,
         };
-        let now_ms = self.now_ms();
-        match failed {
-            Err(error) if !held.is_expired(now_ms) => {
-                tracing::warn!(%error, "cannot get another access token; the old one is used on");
-                Ok(held.postponed(now_ms))
-            }
-            other => other,
-        }
+        fresh.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot get another access token; the old one is used on");
+            held.postponed(self.now_ms())
+        })
     }
 
     /// A short-lived token for one thing that the usual one does not allow. `None`: without the library
@@ -208,10 +201,11 @@ impl Issuer {
     /// The same token for another period (sheet section 2).
     async fn renew(&self, held: &Held) -> Result<Held, Error> {
         let asked_ms = self.now_ms();
-        let target = self.target(&held.token);
+        let target = in_path(&self.library_id, &held.token);
         let answer = self.api.call(Operation::Token, Method::POST, &target, None, &[200]).await?;
         let made = understood(&answer)?;
-        let lives = made.expires_in.unwrap_or(PERIOD);
+        // The same period as at its creation, unless the answer says otherwise.
+        let lives = made.expires_in.unwrap_or(held.period);
         tracing::debug!(seconds = lives, "renewed the access token");
         Ok(Held::made(made.access_token.into(), asked_ms, lives))
     }
@@ -221,17 +215,17 @@ impl Issuer {
     /// # Errors
     /// The service did not; the token ends with its period.
     pub(super) async fn delete(&self, token: &SecretString) -> Result<(), Error> {
-        let target = self.target(token);
+        let target = in_path(&self.library_id, token);
         self.api
             .call(Operation::Token, Method::DELETE, &target, None, &[204, 200])
             .await
             .map(|_| ())
     }
+}
 
-    /// The token stands in the path here, where it is as secret as in the query.
-    fn target(&self, token: &SecretString) -> String {
-        format!("/token/{}/{}", encode(&self.library_id), encode(token.expose_secret()))
-    }
+/// The token stands in the path here, where it is as secret as in the query.
+fn in_path(library_id: &str, token: &SecretString) -> String {
+    format!("/token/{}/{}", encode(library_id), encode(token.expose_secret()))
 }
 
 fn understood(answer: &Answer) -> Result<TokenMade, Error> {
@@ -266,27 +260,30 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_when_three_quarters_of_its_period_are_over() {
-        for (period, due_ms, expired_ms) in [
-            (PERIOD, 64_800_000, 86_400_000),
+        for (period, due_ms) in [
+            (PERIOD, 64_800_000),
             // Shorter than we asked for.
-            (1_800, 1_350_000, 1_800_000),
+            (1_800, 1_350_000),
             // Nonsense: a second is the least, or every call would make a token.
-            (0, 750, 1_000),
+            (0, 750),
         ] {
             let held = Held::made("t".into(), 5, period);
             assert!(!held.is_due(due_ms + 4) && held.is_due(due_ms + 5), "{period}");
-            assert!(!held.is_expired(expired_ms + 4) && held.is_expired(expired_ms + 5));
         }
         assert!(!Held::made("t".into(), 5, u64::MAX).is_due(i64::MAX / 2));
+        assert!(!Held::handed("t".into(), i64::MAX).is_due(i64::MAX - 1));
     }
 
     #[test]
-    fn a_renewal_that_failed_is_tried_again_within_the_period() {
+    fn a_renewal_that_failed_is_tried_again_in_a_minute() {
         let held = Held::made("t".into(), 0, 1_200).postponed(900_000);
         assert!(!held.is_due(959_999) && held.is_due(960_000));
-        let held = held.postponed(1_190_000);
-        assert!(held.is_due(1_200_000));
-        assert!(!Held::handed("t".into(), i64::MAX).is_due(i64::MAX - 1));
+    }
+
+    #[test]
+    fn a_token_in_a_path_is_one_encoded_segment() {
+        let path = in_path("smh/1", &"a/b?c d%".into());
+        assert_eq!(path, "/token/smh%2F1/a%2Fb%3Fc%20d%25");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod error;
 mod http;
 mod issuer;
 mod path;
+mod probe;
 mod remove;
 mod reply;
 mod request;

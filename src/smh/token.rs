@@ -121,6 +121,17 @@ impl Tokens {
         }
     }
 
+    /// Deletes the token in use, if it was made here. Tokens of somebody else are not ours to delete.
+    pub(super) async fn give_back(&self) -> Result<(), Error> {
+        let held = self.shared.lock().held.take();
+        match held {
+            Some(held) if self.shared.issuer.holds_secret() => {
+                self.shared.issuer.delete(&held.token).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn join(&self, state: &mut State, why: Why) -> (Flight, Why) {
         if let Some((flight, why)) = &state.flight
             && let Some(flight) = flight.upgrade()
@@ -148,7 +159,7 @@ impl State {
 async fn fly(shared: Arc<SharedState>, why: Why) -> Result<Arc<SecretString>, Error> {
     let before = shared.lock().held.clone();
     let outcome = match (before, why) {
-        (Some(held), Why::Due) => shared.issuer.refresh(held).await,
+        (Some(held), Why::Due) => Ok(shared.issuer.refresh(held).await),
         (None, Why::Due) | (_, Why::Refused) => shared.issuer.fetch().await,
     };
     let mut state = shared.lock();

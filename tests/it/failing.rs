@@ -359,3 +359,108 @@ fn a_blocked_file_is_tried_again_when_somebody_says_so() {
     let (_, err) = bed.ends(&["retry", "/no/mirror/of/ours"], 2);
     assert!(err.contains("belongs to no mirror"), "{err}");
 }
+
+#[test]
+fn clocks_that_differ_are_named_until_they_agree() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    let daemon = bed.daemon();
+    bed.until_current();
+    assert_eq!(bed.mirror()["conditions"], json!([]));
+    bed.call("POST", "/_emulator/clock", Some(json!({"shift_seconds": 300})));
+    bed.write("b", "b");
+    bed.until_mirrored("b", "b");
+    until("the difference", || {
+        let mirror = bed.mirror();
+        let said = mirror["conditions"][0]["message"].as_str()?.to_owned();
+        assert!(said.contains("s behind that of the service"), "{said}");
+        // It stops nothing.
+        (mirror["state"] == "current").then_some(())
+    });
+    let (out, _) = bed.ends(&["status"], 0);
+    assert!(out.contains("docs: clock since"), "{out}");
+    bed.call("POST", "/_emulator/clock", Some(json!({"shift_seconds": 0})));
+    bed.write("c", "c");
+    bed.until_mirrored("c", "c");
+    until("the clocks to agree", || (bed.mirror()["conditions"] == json!([])).then_some(()));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_lost_journal_is_filled_from_the_library_and_nothing_is_sent_again() {
+    let bed = Bed::new();
+    for n in 0..30 {
+        bed.write(&format!("d{}/e/f{n}", n % 4), format!("content {n}"));
+    }
+    bed.write("large", vec![7; 3 << 20]);
+    bed.write("empty", "");
+    bed.ends(&["sync"], 0);
+    // Not ours, and none of our business.
+    let stranger = bed.objects().join("d1/stranger");
+    let token = bed.admin();
+    let start = format!(
+        "/api/v1/file/smhemulator/-/backup/d1/stranger?conflict_resolution_strategy=overwrite&access_token={token}"
+    );
+    let (_, form) = bed.call("POST", &start, Some(json!({"size": "3"})));
+    assert_eq!(bed.post(&form, b"abc").0, 204);
+    let confirm = format!(
+        "/api/v1/file/smhemulator/-/{}?confirm&access_token={token}",
+        form["confirmKey"].as_str().unwrap()
+    );
+    assert_eq!(bed.call("POST", &confirm, Some(json!({}))).0, 200);
+    for damage in [false, true] {
+        let journal = bed.path("state/journal.db");
+        if damage {
+            let mut bytes = fs::read(&journal).unwrap();
+            bytes.truncate(bytes.len() / 2);
+            fs::write(&journal, bytes).unwrap();
+        } else {
+            fs::remove_file(&journal).unwrap();
+        }
+        // One changed while nobody knew.
+        bed.write("d2/e/f2", format!("changed {damage}"));
+        bed.forget_requests();
+        // The listing fails once; it is asked again.
+        bed.no_faults();
+        bed.fault(json!({"route": "directory.list", "nth": 2, "effect": {"status": 500}}));
+        let (out, err) = bed.ends(&["sync"], 0);
+        assert!(out.contains("1 uploaded") && out.contains("31 already there"), "{out}");
+        assert_eq!(err.contains("is set aside"), damage, "{err}");
+        assert_eq!(bed.requests("cos.post"), 1);
+        assert_eq!(bed.requests("file.delete"), 0);
+        assert!(stranger.exists());
+        let mirror = bed.mirror();
+        assert_eq!((&mirror["state"], &mirror["conditions"]), (&json!("current"), &json!([])));
+        bed.forget_requests();
+        bed.ends(&["sync"], 0);
+        assert_eq!(bed.all_requests(), 0);
+    }
+}
+
+#[test]
+fn a_rebuild_is_named_while_it_goes_on() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    bed.ends(&["sync"], 0);
+    fs::write(bed.path("state/journal.db"), vec![b'x'; 5000]).unwrap();
+    bed.fault(
+        json!({"route": "directory.list", "effect": {"status": 503, "code": "ServerOverloaded"}}),
+    );
+    let (_, err) = bed.ends(&["status"], 1);
+    assert!(err.contains("is damaged") && err.contains("sets it aside"), "{err}");
+    let daemon = bed.daemon();
+    // Until it is set aside, there is nothing to read.
+    until("a new journal", || bed.run(&["status"]).status.success().then_some(()));
+    until("the word", || {
+        let mirror = bed.mirror();
+        let condition = &mirror["conditions"][0];
+        let named = condition["kind"] == "rebuilding"
+            && condition["message"].as_str()?.contains("is set aside as");
+        named.then(|| assert_ne!(mirror["state"], "current"))
+    });
+    bed.no_faults();
+    bed.until_current();
+    until("the end of the rebuild", || (bed.mirror()["conditions"] == json!([])).then_some(()));
+    assert_eq!(bed.requests("cos.post"), 1);
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a surprise ends the test")]
 
+mod asking;
 mod bed;
 mod bounds;
 mod client;
 mod config;
 mod crash;
+mod doctor;
 mod emulator;
 mod emulator_upload;
 mod failing;

@@ -65,6 +65,28 @@ fn many_who_wait_share_one_token_and_one_failure() {
 }
 
 #[test]
+fn who_goes_away_while_waiting_takes_nothing_from_the_others() {
+    let bed = Bed::new();
+    let user = User::new(&bed);
+    bed.fault(json!({"route": "token.create", "effect": {"delay_ms": 300}}));
+    let path = RemotePath::parse("nothing");
+    let soon = std::time::Duration::from_millis(50);
+    user.runtime.block_on(async {
+        let gone = tokio::time::timeout(soon, user.client.info(&path));
+        let (gone, stayed) = tokio::join!(gone, user.client.info(&path));
+        assert!(gone.is_err());
+        stayed.unwrap();
+    });
+    assert_eq!(bed.requests("token.create"), 1);
+    // All of them go away: whoever comes next begins anew.
+    bed.call("DELETE", "/_emulator/tokens", None);
+    user.runtime.block_on(async {
+        tokio::time::timeout(soon, user.client.info(&path)).await.unwrap_err();
+    });
+    user.looks(2);
+}
+
+#[test]
 fn a_token_that_is_refused_in_the_middle_is_replaced_once_for_all() {
     let bed = Bed::new();
     let user = User::new(&bed);
@@ -122,7 +144,7 @@ fn a_token_is_renewed_ahead_of_its_end() {
 #[test]
 fn a_token_that_is_not_renewed_is_made_anew_or_used_on() {
     let bed = Bed::new();
-    bed.call("POST", "/_emulator/options", Some(json!({"token_life_seconds": 2})));
+    bed.call("POST", "/_emulator/options", Some(json!({"token_life_seconds": 3})));
     let user = User::new(&bed);
     user.looks(1);
     bed.fault(

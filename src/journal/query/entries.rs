@@ -78,6 +78,8 @@ pub struct FolderStatus {
     pub files: u64,
     /// Those that are not mirrored.
     pub waiting: u64,
+    /// Those of them that are blocked.
+    pub blocked: u64,
     /// Directories that are not made on the remote yet.
     pub pending_directories: u64,
     /// Directories that could not be read here or made there.
@@ -194,18 +196,19 @@ impl Reader {
             .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
-        let (files, waiting): (i64, i64) = self
+        let (files, waiting, blocked): (i64, i64, i64) = self
             .connection
             .prepare_cached(&format!(
-                "SELECT count(*), count(f.next_at_ms) FROM dir d JOIN file f ON f.dir_id = d.id
-                  WHERE f.gone_at_ms IS NULL AND {within}"
+                "SELECT count(*), count(f.next_at_ms), count(*) FILTER (WHERE f.next_at_ms = ?5)
+                   FROM dir d JOIN file f ON f.dir_id = d.id WHERE f.gone_at_ms IS NULL AND {within}"
             ))?
-            .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {
-                Ok((row.get(0)?, row.get(1)?))
+            .query_row(params![mirror.0, path.as_bytes(), from, upto, NEVER_MS], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
         Ok(Some(FolderStatus {
             files: files.cast_unsigned(),
             waiting: waiting.cast_unsigned(),
+            blocked: blocked.cast_unsigned(),
             pending_directories: pending.cast_unsigned(),
             failed_directories: failed.cast_unsigned(),
         }))

@@ -1,6 +1,6 @@
 //! Lists of a mirror: what waits, what is left out, what is wrong.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Reader, entry_path};
 use crate::journal::JournalError;
@@ -49,6 +49,15 @@ pub struct Troubles {
     pub newest: Vec<TroublePath>,
 }
 
+/// Trouble with its path and its next try.
+fn troubles_sql() -> String {
+    format!(
+        "SELECT {TROUBLE_COLUMNS}, d.path, CASE WHEN t.name = x'' THEN d.next_at_ms ELSE f.next_at_ms END
+           FROM trouble t JOIN dir d ON d.id = t.dir_id
+           LEFT JOIN file f ON f.dir_id = t.dir_id AND f.name = t.name"
+    )
+}
+
 impl Reader {
     /// Everything that is left out of a mirror, in order.
     ///
@@ -91,6 +100,31 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What is wrong with one file or directory.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn trouble(
+        &self,
+        mirror: MirrorId,
+        path: &RelPath,
+    ) -> Result<Option<TroublePath>, JournalError> {
+        let (parent, name) = match path.split() {
+            Some((parent, name)) => (Some(parent), name),
+            None => (None, [].as_slice()),
+        };
+        let parent = parent.as_ref().map(RelPath::as_bytes);
+        Ok(self
+            .connection
+            .prepare_cached(&format!(
+                "{} WHERE d.mirror_id = ?1
+                    AND ((d.path = ?2 AND t.name = x'') OR (d.path = ?3 AND t.name = ?4)) LIMIT 1",
+                troubles_sql()
+            ))?
+            .query_row(params![mirror.0, path.as_bytes(), parent, name], trouble_path)
+            .optional()?)
+    }
+
     /// What is wrong with the entries of a mirror, at `path` and below it, the newest first: at most
     /// `limit` of them, and how many there are.
     ///
@@ -121,24 +155,21 @@ impl Reader {
                 row.get(0)
             })?;
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT {TROUBLE_COLUMNS}, d.path, CASE WHEN t.name = x'' THEN d.next_at_ms ELSE f.next_at_ms END
-               FROM trouble t JOIN dir d ON d.id = t.dir_id
-               LEFT JOIN file f ON f.dir_id = t.dir_id AND f.name = t.name
-              WHERE {within} ORDER BY t.last_at_ms DESC, d.path, t.name LIMIT ?7"
+            "{} WHERE {within} ORDER BY t.last_at_ms DESC, d.path, t.name LIMIT ?7",
+            troubles_sql()
         ))?;
         let rows = statement.query_map(
             params![mirror.0, path.as_bytes(), from, upto, parent, name, to_sql_limit(limit)],
-            |row| {
-                let trouble = trouble_row(row)?;
-                let path = entry_path(row, 10, &trouble.id.name)?;
-                let next_at_ms: Option<i64> = row.get(11)?;
-                Ok(TroublePath {
-                    path,
-                    trouble,
-                    next_at_ms: next_at_ms.filter(|next| *next != NEVER_MS),
-                })
-            },
+            trouble_path,
         )?;
         Ok(Troubles { total: total.cast_unsigned(), newest: rows.collect::<Result<_, _>>()? })
     }
+}
+
+/// Reads a row of [`troubles_sql`].
+fn trouble_path(row: &Row<'_>) -> rusqlite::Result<TroublePath> {
+    let trouble = trouble_row(row)?;
+    let path = entry_path(row, 10, &trouble.id.name)?;
+    let next_at_ms: Option<i64> = row.get(11)?;
+    Ok(TroublePath { path, trouble, next_at_ms: next_at_ms.filter(|next| *next != NEVER_MS) })
 }

@@ -2,7 +2,7 @@
 
 use super::{Core, PASS_PROBES, PASS_TRIES, Work};
 use crate::failure::Class;
-use crate::journal::JournalError;
+use crate::journal::{ConditionKind, JournalError};
 use crate::mirror::facts::Finished;
 use crate::mirror::gate::Closed;
 use crate::mirror::limiter;
@@ -48,6 +48,9 @@ impl Core {
                 }
             }
         }
+        if self.limiter.in_a_row() == 0 {
+            work.turn.remove_condition(None, ConditionKind::Throttled)?;
+        }
         Ok(Some(Finished::Drained))
     }
 
@@ -59,6 +62,7 @@ impl Core {
         if self.settings.dry_run {
             return Ok(wakes.into_iter().min());
         }
+        wakes.extend(self.calm_at_ms);
         if self.gate.closed().is_some() {
             wakes.extend(self.gate.next_probe_ms());
         } else {

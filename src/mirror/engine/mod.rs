@@ -74,6 +74,8 @@ struct Core {
     next_number: u64,
     stopping: bool,
     last_refusal: String,
+    /// When the service is taken not to ask for less any more, monotonic milliseconds.
+    calm_at_ms: Option<i64>,
     /// Something was mirrored in this run.
     succeeded: bool,
     /// Both clocks at the last turn: the one that people set may jump back.
@@ -206,6 +208,7 @@ impl Engine {
                 next_number: 0,
                 stopping: false,
                 last_refusal: String::new(),
+                calm_at_ms: None,
                 succeeded: false,
                 last: now,
                 rng,
@@ -299,6 +302,7 @@ impl Core {
             return Ok(());
         }
         self.advance_scans(work)?;
+        self.mind_the_throttle(work)?;
         if !self.settings.dry_run {
             if self.gate.closed().is_none() {
                 self.begin_orphans(work)?;

@@ -7,6 +7,8 @@ use crate::mirror::facts::Event;
 use crate::mirror::gate::{Blame, Closed};
 use crate::mirror::step::Failure;
 
+/// Without another word of it for this long, the service no longer asks for less.
+const CALM_MS: i64 = 10_000;
 /// Clocks that differ by more than this are named: tokens and forms have times.
 const SKEW_SAID_MS: i64 = 60_000;
 
@@ -17,7 +19,12 @@ impl Core {
         if self.gate.success() {
             self.goes_on(work)?;
         }
-        if !self.limiter.is_throttled() {
+        Ok(())
+    }
+
+    /// Throttling is named until it was quiet for a while.
+    pub(super) fn mind_the_throttle(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        if self.calm_at_ms.take_if(|at| *at <= work.now.mono_ms).is_some() {
             work.turn.remove_condition(None, ConditionKind::Throttled)?;
         }
         Ok(())
@@ -82,6 +89,8 @@ impl Core {
         }
         if failure.class == Class::Throttled {
             self.limiter.throttled(work.now.mono_ms, failure.retry_after, self.rng.f64());
+            let resumes = self.limiter.resumes_at_ms(work.now.mono_ms);
+            self.calm_at_ms = Some(resumes.unwrap_or(work.now.mono_ms).saturating_add(CALM_MS));
             let message = "the service asks for less; the daemon slows down";
             let kind = ConditionKind::Throttled;
             work.turn.put_condition(None, kind, message, work.now.unix_ms)?;

@@ -1,0 +1,260 @@
+//! The folders that are mirrored: readable, on which filesystem, and whether the kernel can watch them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::check::Check;
+use super::filesystem::{self, Filesystem};
+use crate::clock::{Clock, to_ms};
+use crate::config::{Mirror, Problem, WatchMode};
+use crate::relpath::RelPath;
+use crate::tree::{Absent, Kind, Lister, Watcher};
+
+/// Counting stops here: no kernel is asked for more watches.
+const MOST_DIRECTORIES: u64 = 2_000_000;
+/// All counting together stops after this: a person waits.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// What was found below a root.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// Directories that the rules do not leave out, the root included.
+    pub(super) directories: u64,
+    /// Directories that could not be listed.
+    pub(super) unreadable: u64,
+    /// The first of them, and why.
+    pub(super) first: Option<String>,
+    /// Whether everything was seen.
+    pub(super) complete: bool,
+}
+
+/// A limit of the kernel; `None`: it cannot be read.
+pub(super) fn kernel_limit(name: &str) -> Option<u64> {
+    std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?.trim().parse().ok()
+}
+
+/// Whether the kernel gives out another set of watches now.
+pub(super) fn can_watch() -> bool {
+    Watcher::new().is_ok()
+}
+
+/// Counts the directories of a mirror as the daemon would list them, until `deadline_ms`.
+pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
+    let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+    let mut count = Count::default();
+    let mut open = vec![RelPath::root()];
+    while let Some(dir) = open.pop() {
+        if count.directories >= MOST_DIRECTORIES || clock.now().mono_ms >= deadline_ms {
+            return count;
+        }
+        count.directories += 1;
+        let listed = lister.list(&dir, |found, _| {
+            let directories = found.iter().filter(|entry| entry.kind == Kind::Dir);
+            open.extend(directories.map(|entry| dir.join(&entry.name)));
+            clock.now().mono_ms < deadline_ms
+        });
+        match listed {
+            // Removed since its parent was listed.
+            Ok(()) | Err(Absent::Gone) => {}
+            Err(Absent::Root(why) | Absent::Unreadable(why)) => {
+                count.unreadable += 1;
+                let shown = mirror.local.join(dir.as_path());
+                count.first.get_or_insert_with(|| format!("{}: {why}", shown.display()));
+            }
+        }
+    }
+    count.complete = clock.now().mono_ms < deadline_ms;
+    count
+}
+
+/// When counting that begins now has to end.
+pub(super) fn deadline_ms(clock: Clock) -> i64 {
+    clock.now().mono_ms.saturating_add(to_ms(LONGEST))
+}
+
+/// How changes in a folder on such a filesystem are seen.
+pub(super) fn is_watched(mode: WatchMode, local: bool) -> bool {
+    match mode {
+        WatchMode::Auto => local,
+        WatchMode::Inotify => true,
+        WatchMode::Poll => false,
+    }
+}
+
+/// The folder of one mirror.
+pub(super) fn folder(mirror: &Mirror, problem: Option<&Problem>) -> Vec<Check> {
+    let name = format!("mirror.{}", mirror.name);
+    match problem {
+        Some(problem) => vec![Check::of(name, problem)],
+        None => {
+            vec![judge_folder(&name, &mirror.local, mirror.watch, filesystem::of(&mirror.local))]
+        }
+    }
+}
+
+fn judge_folder(
+    name: &str,
+    local: &Path,
+    mode: WatchMode,
+    filesystem: Option<Filesystem>,
+) -> Check {
+    let shown = local.display();
+    let Some(Filesystem { name: kind, local: is_local }) = filesystem else {
+        return Check::warning(
+            name,
+            format!("{shown} can be read, but not on which filesystem it lies"),
+            "see that it is still mounted",
+        );
+    };
+    match (mode, is_local) {
+        (WatchMode::Inotify, false) => Check::warning(
+            name,
+            format!("{shown} is on {kind}, where the kernel does not see what others change"),
+            "set watch = \"auto\", so that it is polled",
+        ),
+        (mode, local) if is_watched(mode, local) => {
+            Check::ok(name, format!("{shown} can be read, on {kind}"))
+        }
+        _ => {
+            Check::ok(name, format!("{shown} can be read, on {kind}; changes are found by polling"))
+        }
+    }
+}
+
+/// What counting said about what can be read.
+pub(super) fn unreadable(mirror: &str, count: &Count) -> Option<Check> {
+    let first = count.first.as_ref()?;
+    let name = format!("mirror.{mirror}");
+    let message = match count.unreadable {
+        1 => format!("one folder cannot be read, {first}"),
+        many => format!("{many} folders cannot be read, the first is {first}"),
+    };
+    let hint = "let the user of the service read it, or exclude it";
+    Some(Check::warning(name, message, hint))
+}
+
+/// All directories against the watches that the kernel allows.
+pub(super) fn judge_watches(directories: u64, complete: bool, limit: Option<u64>) -> Check {
+    const NAME: &str = "watches";
+    let Some(limit) = limit else {
+        return Check::warning(
+            NAME,
+            "the limit of watches cannot be read; folders may be polled",
+            "see /proc/sys/fs/inotify/max_user_watches",
+        );
+    };
+    let least = if complete { "" } else { "at least " };
+    let facts = format!(
+        "{least}{directories} directories to watch, the kernel allows {limit} to this user"
+    );
+    // Twice as many: other programs of the user watch too, and folders grow.
+    let wanted = directories.saturating_mul(2).max(65_536).checked_next_power_of_two();
+    let raise = format!(
+        "raise it: `sysctl -w fs.inotify.max_user_watches={}`, and in /etc/sysctl.d to keep it",
+        wanted.unwrap_or(u64::MAX)
+    );
+    if directories > limit {
+        Check::warning(NAME, format!("{facts}; the rest is polled"), raise)
+    } else if directories.saturating_mul(2) > limit {
+        Check::warning(NAME, format!("{facts}, and other programs share them"), raise)
+    } else if complete {
+        Check::ok(NAME, facts)
+    } else {
+        let seconds = LONGEST.as_secs();
+        Check::warning(
+            NAME,
+            format!(
+                "{facts}; counting stopped after {seconds} s or {MOST_DIRECTORIES} directories"
+            ),
+            "see the numbers of `smh-mirror status --json` once the daemon has scanned everything",
+        )
+    }
+}
+
+/// Whether the kernel gives out sets of watches.
+pub(super) fn judge_instances(can_watch: bool, limit: Option<u64>) -> Check {
+    const NAME: &str = "inotify";
+    let allowed =
+        limit.map_or_else(|| "an unknown number of".to_owned(), |limit| limit.to_string());
+    if can_watch {
+        return Check::ok(
+            NAME,
+            format!("the kernel gives out watchers; {allowed} allowed to this user"),
+        );
+    }
+    let wanted = limit.unwrap_or(0).saturating_mul(2).max(512);
+    Check::warning(
+        NAME,
+        format!(
+            "the kernel gives out no more watchers ({allowed} allowed); all folders are polled"
+        ),
+        format!("raise it: `sysctl -w fs.inotify.max_user_instances={wanted}`"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Status;
+    use super::*;
+
+    #[test]
+    fn watches_are_enough_when_half_of_them_are() {
+        for (directories, complete, limit, status, said) in [
+            (10, true, Some(100), Status::Ok, "10 directories"),
+            (50, true, Some(100), Status::Ok, "allows 100"),
+            (51, true, Some(100), Status::Warning, "share"),
+            (101, true, Some(100), Status::Warning, "polled"),
+            (10, false, Some(100), Status::Warning, "at least 10 directories"),
+            (101, false, Some(100), Status::Warning, "polled"),
+            (10, true, None, Status::Warning, "cannot be read"),
+        ] {
+            let check = judge_watches(directories, complete, limit);
+            assert_eq!(check.status, status, "{check:?}");
+            assert!(check.message.contains(said), "{check:?}");
+        }
+        let hint = judge_watches(600_000, true, Some(8_192)).hint.unwrap();
+        assert!(hint.contains("max_user_watches=2097152"), "{hint}");
+    }
+
+    #[test]
+    fn watchers_may_be_used_up() {
+        assert_eq!(judge_instances(true, Some(128)).status, Status::Ok);
+        let none = judge_instances(false, Some(128));
+        assert_eq!(none.status, Status::Warning);
+        assert!(none.hint.unwrap().contains("max_user_instances=512"));
+    }
+
+    #[test]
+    fn a_network_folder_is_polled_unless_somebody_insists() {
+        let on = |name, local| Some(Filesystem { name, local });
+        let path = Path::new("/srv/docs");
+        for (mode, filesystem, status, said) in [
+            (WatchMode::Auto, on("ext4", true), Status::Ok, "on ext4"),
+            (WatchMode::Auto, on("nfs", false), Status::Ok, "polling"),
+            (WatchMode::Poll, on("ext4", true), Status::Ok, "polling"),
+            (WatchMode::Inotify, on("ext4", true), Status::Ok, "on ext4"),
+            (WatchMode::Inotify, on("nfs", false), Status::Warning, "does not see"),
+            (WatchMode::Auto, None, Status::Warning, "not on which"),
+        ] {
+            let check = judge_folder("mirror.docs", path, mode, filesystem);
+            assert_eq!(check.status, status, "{check:?}");
+            assert!(check.message.contains(said), "{check:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let count = |unreadable, first: Option<&str>| Count {
+            unreadable,
+            first: first.map(str::to_owned),
+            ..Count::default()
+        };
+        assert_eq!(unreadable("docs", &count(0, None)), None);
+        assert!(
+            unreadable("docs", &count(1, Some("a: no"))).unwrap().message.contains("one folder")
+        );
+        assert!(
+            unreadable("docs", &count(3, Some("a: no"))).unwrap().message.contains("3 folders")
+        );
+    }
+}

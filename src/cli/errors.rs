@@ -1,0 +1,175 @@
+//! `errors`: everything that is wrong, the newest first; what stops whole mirrors comes before it.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::daemon::Daemon;
+use super::known::trouble_json;
+use super::locate::need;
+use super::next::{Waits, after_condition, tries};
+use super::status_view::text;
+use super::{Exit, Failure, Global, output, unexpected};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::journal::{ConditionRow, JournalError, Reader, TroublePath};
+use crate::relpath::RelPath;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files or folders to ask about, instead of everything
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Show at most so many entries
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    /// End with 3 if anything is wrong
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Everything that is wrong, as far as it is shown.
+struct Wrong {
+    /// What stops a mirror, or with an empty name all of them.
+    conditions: Vec<(Option<String>, ConditionRow)>,
+    entries: Vec<(String, TroublePath)>,
+    /// Entries in all.
+    total: u64,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
+    let config = global.load_without_secret()?;
+    let daemon = Daemon::find(&config)?;
+    let mut asked = Vec::new();
+    for path in &args.paths {
+        let (mirror, path) = need(&config, path)?;
+        asked.push((mirror.name.clone(), path));
+    }
+    if asked.is_empty() {
+        asked.extend(config.mirrors.iter().map(|m| (m.name.clone(), RelPath::root())));
+    }
+    let wrong = match super::reader(&config)? {
+        Some(reader) => {
+            reader.snapshot(|reader| collect(reader, &asked, args.limit)).map_err(unexpected)?
+        }
+        None => Wrong { conditions: Vec::new(), entries: Vec::new(), total: 0 },
+    };
+    let now_ms = Clock::start().now().unix_ms;
+    if global.json {
+        output::print_json(&to_json(&wrong, daemon.as_ref(), now_ms))?;
+    } else {
+        show(&wrong, &config, daemon.as_ref(), now_ms);
+    }
+    let anything = !wrong.conditions.is_empty() || wrong.total > 0;
+    Ok(if args.exit_code && anything { Exit::Incomplete } else { Exit::Done })
+}
+
+fn collect(
+    reader: &Reader,
+    asked: &[(String, RelPath)],
+    limit: usize,
+) -> Result<Wrong, JournalError> {
+    let mirrors = reader.known_mirrors()?;
+    let mut wrong = Wrong { conditions: Vec::new(), entries: Vec::new(), total: 0 };
+    for (name, path) in asked {
+        let Some(mirror) = mirrors.iter().find(|mirror| mirror.name == *name) else { continue };
+        for condition in reader.conditions(mirror.id)? {
+            let name = condition.mirror.map(|_| name.clone());
+            // One of the whole daemon comes with each mirror.
+            let known = |(n, c): &(Option<String>, ConditionRow)| *n == name && *c == condition;
+            if !wrong.conditions.iter().any(known) {
+                wrong.conditions.push((name, condition));
+            }
+        }
+        let troubles = reader.troubles(mirror.id, path, limit)?;
+        wrong.total += troubles.total;
+        wrong.entries.extend(troubles.newest.into_iter().map(|trouble| (name.clone(), trouble)));
+    }
+    wrong.conditions.sort_by_key(|(name, condition)| (name.is_some(), condition.since_ms));
+    // Each mirror came in this order; together they have to be put into it.
+    wrong.entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.trouble.last_at_ms));
+    wrong.entries.truncate(limit);
+    Ok(wrong)
+}
+
+fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
+    for (name, condition) in &wrong.conditions {
+        let name = name.as_deref().unwrap_or("every mirror");
+        let since = output::time(condition.since_ms);
+        output::line(&format!(
+            "{name}: {} since {since}: {}",
+            condition.kind.as_str(),
+            condition.message
+        ));
+        let next = after_condition(condition.kind.as_str());
+        if !next.is_empty() {
+            output::line(&format!("    {next}"));
+        }
+    }
+    for (name, entry) in &wrong.entries {
+        let trouble = &entry.trouble;
+        let first = format!("{name}/{}: {}", entry.path, trouble.message);
+        let mut about = vec![trouble.class.to_string()];
+        about.extend(trouble.code.clone());
+        // Most messages name it already.
+        let id = trouble.request_id.as_ref().filter(|id| !trouble.message.contains(id.as_str()));
+        about.extend(id.map(|id| format!("request {id}")));
+        about.push(tries(trouble));
+        let next = Waits::of(trouble, entry.next_at_ms, now_ms).describe();
+        if !output::line(&format!("{first}\n    {}\n    {next}", about.join(", "))) {
+            return;
+        }
+    }
+    let more = wrong.total.saturating_sub(wrong.entries.len() as u64);
+    if more > 0 {
+        output::line(&format!("and {more} more: show them with --limit"));
+    }
+    if wrong.conditions.is_empty() && wrong.total == 0 {
+        let names: Vec<&str> = config.mirrors.iter().map(|m| m.name.as_str()).collect();
+        output::line(&format!("nothing is known to be wrong ({})", names.join(", ")));
+    }
+    if let Some(note) = Daemon::idle(daemon) {
+        output::line(&note);
+    }
+}
+
+fn to_json(wrong: &Wrong, daemon: Option<&Daemon>, now_ms: i64) -> Value {
+    let conditions: Vec<Value> = wrong
+        .conditions
+        .iter()
+        .map(|(name, condition)| {
+            json!({
+                "mirror": name,
+                "kind": condition.kind.as_str(),
+                "message": condition.message,
+                "since": output::time(condition.since_ms),
+                "next": after_condition(condition.kind.as_str()),
+            })
+        })
+        .collect();
+    let entries: Vec<Value> = wrong
+        .entries
+        .iter()
+        .map(|(name, entry)| {
+            let waits = Waits::of(&entry.trouble, entry.next_at_ms, now_ms);
+            let mut value = trouble_json(&entry.trouble);
+            if let Some(object) = value.as_object_mut() {
+                object.insert("mirror".into(), name.clone().into());
+                object.insert("path".into(), text(&entry.path).into());
+                object.insert("waits_for".into(), waits.as_str().into());
+                object.insert("next_at".into(), waits.until().map(output::time).into());
+                object.insert("next".into(), waits.describe().into());
+            }
+            value
+        })
+        .collect();
+    let more = wrong.total.saturating_sub(wrong.entries.len() as u64);
+    json!({
+        "schema": 1,
+        "daemon": Daemon::to_json(daemon),
+        "conditions": conditions,
+        "errors": entries,
+        "total": wrong.total,
+        "more": more,
+    })
+}
