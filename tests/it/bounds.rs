@@ -201,7 +201,8 @@ fn one_poison_file_delays_nobody() {
                 assert!((1..=20).contains(&hits), "{hits} tries, {route} {effect}");
                 // Nobody else was asked for again.
                 let starts = bed.requests("file.start");
-                assert!(starts <= count as u64 + hits, "{starts} starts, {route} {effect}");
+                // (One try of it may be under way.)
+                assert!(starts <= count as u64 + hits + 1, "{starts} starts, {route} {effect}");
                 bed.no_faults();
                 assert_eq!(daemon.stop(), Some(0));
                 bed.ends(&["sync", "-q"], 0);
