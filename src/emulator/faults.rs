@@ -11,7 +11,7 @@ pub(super) struct Rule {
     route: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     method: Option<String>,
-    /// Part of the decoded path.
+    /// Part of the decoded path; of calls with a confirm key, of the path that the upload is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     /// Only the n-th request that matches, counted from 1.

@@ -265,15 +265,18 @@ impl Server {
             let refusal = refuse(404, "RouteNotFound", "no such route");
             return ("unknown", String::new(), Some(refusal.reply(id)), None);
         };
-        // A token or confirm key in the path is a secret.
-        let shown = match call.route {
-            "token.renew" | "token.delete" => "[token]".to_owned(),
+        // A token or confirm key in the path is a secret. A rule knows an upload by the path it is for.
+        let (shown, matched) = match call.route {
+            "token.renew" | "token.delete" => ("[token]".to_owned(), String::new()),
             "file.confirm" | "file.status" | "file.cancel" | "file.renew" => {
-                "[confirm key]".to_owned()
+                let key = call.path.first().map_or("", String::as_str);
+                let inner = self.store.lock();
+                let path = inner.upload(key).map(|upload| upload.path.join("/"));
+                ("[confirm key]".to_owned(), path.unwrap_or_default())
             }
-            _ => call.path.join("/"),
+            _ => (call.path.join("/"), call.path.join("/")),
         };
-        let fault = self.fault(context, call.route, &shown).await;
+        let fault = self.fault(context, call.route, &matched).await;
         let effect = fault.clone().unwrap_or_default();
         if effect.reset == Some(Reset::Before) {
             return (call.route, shown, None, fault);

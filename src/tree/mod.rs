@@ -5,6 +5,8 @@ mod filter;
 mod list;
 mod names;
 mod read;
+#[cfg(test)]
+mod read_tests;
 mod root;
 mod settle;
 mod watch;

@@ -43,6 +43,10 @@ impl Running {
         self.wait()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Waits for the end, and gives the exit code.
     fn wait(&mut self) -> Option<i32> {
         let began = now();
@@ -270,6 +274,13 @@ impl Bed {
         daemon
     }
 
+    /// The same, by a command of another making.
+    pub(crate) fn spawn(&self, mut command: Command) -> Running {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+        Running(command.stderr(log).spawn().unwrap())
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
@@ -385,13 +396,22 @@ impl Bed {
 
     /// How often rules of this route and effect hit.
     pub(crate) fn hits(&self, route: &str, effect: &Value) -> u64 {
+        self.hits_where(effect, |rule| rule["route"] == route)
+    }
+
+    /// How often rules of this effect hit, whatever the route.
+    pub(crate) fn hits_of(&self, effect: &Value) -> u64 {
+        self.hits_where(effect, |_| true)
+    }
+
+    fn hits_where(&self, effect: &Value, wanted: impl Fn(&Value) -> bool) -> u64 {
         let (_, rules) = self.call("GET", "/_emulator/faults", None);
         let effect = effect.as_object().unwrap();
         rules
             .as_array()
             .unwrap()
             .iter()
-            .filter(|rule| rule["route"] == route)
+            .filter(|rule| wanted(rule))
             .filter(|rule| effect.iter().all(|(name, value)| rule["effect"][name] == *value))
             .map(|rule| rule["hits"].as_u64().unwrap())
             .sum()
@@ -455,11 +475,20 @@ impl Bed {
 
     /// All requests but those for tokens.
     pub(crate) fn all_requests(&self) -> u64 {
+        self.requests_where(|route| !route.starts_with("token."))
+    }
+
+    /// All requests, those for tokens too.
+    pub(crate) fn everything_asked(&self) -> u64 {
+        self.requests_where(|_| true)
+    }
+
+    fn requests_where(&self, wanted: impl Fn(&str) -> bool) -> u64 {
         let (_, sums) = self.call("GET", "/_emulator/log?summary=1", None);
         sums.as_object()
             .unwrap()
             .iter()
-            .filter(|(route, _)| !route.starts_with("token."))
+            .filter(|(route, _)| wanted(route))
             .flat_map(|(_, by)| by.as_object().unwrap().values())
             .filter_map(Value::as_u64)
             .sum()
@@ -467,9 +496,14 @@ impl Bed {
 
     /// A token that may do everything, for meddling with the library.
     pub(crate) fn admin(&self) -> String {
+        self.token_for("emulator-secret")
+    }
+
+    /// The same, of a library with this secret.
+    pub(crate) fn token_for(&self, secret: &str) -> String {
         let path =
-            "/api/v1/token?library_id=smhemulator&library_secret=emulator-secret&grant=admin";
-        self.call("POST", path, None).1["accessToken"].as_str().unwrap().to_owned()
+            format!("/api/v1/token?library_id=smhemulator&library_secret={secret}&grant=admin");
+        self.call("POST", &path, None).1["accessToken"].as_str().unwrap().to_owned()
     }
 
     /// What differs between the folder and its copy, as `diff -r` says it.

@@ -4,6 +4,7 @@
 
 mod asking;
 mod bed;
+mod bounds;
 mod client;
 mod config;
 mod crash;
@@ -15,5 +16,6 @@ mod matrix;
 mod mirroring;
 mod outage;
 mod rooms;
+mod secrets;
 mod state;
 mod tokens;

@@ -1,7 +1,5 @@
 //! Every route the client uses, with every fault there is: the damage matrix. Whatever happens to one or two
 //! calls, a pass ends, nothing is claimed that is not so, and the next pass brings the copy.
-//!
-//! The client makes new tokens and never renews one, so `token.renew` is no line of the matrix.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -93,6 +91,14 @@ fn lines() -> Vec<Line> {
             },
             ..line("token.create")
         },
+        Line {
+            before: |bed| {
+                // The token is old before the first content has arrived.
+                bed.call("POST", "/_emulator/options", Some(json!({"token_life_seconds": 3})));
+                bed.fault(json!({"route": "cos.post", "nth": 1, "effect": {"delay_ms": 2_400}}));
+            },
+            ..line("token.renew")
+        },
         line("directory.create"),
         Line {
             name: "directory.create, of one that stays empty",
@@ -127,19 +133,32 @@ fn lines() -> Vec<Line> {
         Line { before: started_and_killed, ..line("file.cancel") },
         Line {
             before: |bed| {
-                // A mirror that never deletes has no right to; then the call could not succeed at all.
                 bed.token_instead_of_secret(&bed.admin());
-                bed.fault(json!({"route": "file.confirm", "times": 2, "effect": {"rename": true}}));
+                renamed(bed);
             },
             copies: true,
             ..line("file.delete")
         },
+        Line {
+            name: "file.delete, with a token for it",
+            // The first is refused, because the token of a mirror that never deletes does not allow it.
+            rule: json!({"nth": 2}),
+            before: renamed,
+            copies: true,
+            ..line("file.delete")
+        },
+        Line { before: renamed, copies: true, ..line("token.delete") },
     ]
 }
 
 /// A confirm that nobody heard of is proven by a look at the remote file.
 fn lost_confirm(bed: &Bed) {
     bed.fault(json!({"route": "file.confirm", "times": 2, "effect": {"reset": "after"}}));
+}
+
+/// Copies under another name are taken away again.
+fn renamed(bed: &Bed) {
+    bed.fault(json!({"route": "file.confirm", "times": 2, "effect": {"rename": true}}));
 }
 
 /// Leaves uploads that were started and not posted, as a crash does.

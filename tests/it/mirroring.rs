@@ -266,3 +266,15 @@ fn the_demo_needs_nothing() {
     assert!(out.contains("uploaded demo/x/y"), "{out}{err}");
     assert_eq!(crate::bed::diff(&bed.root(), &bed.path("demo/library/objects")), "");
 }
+
+#[test]
+fn other_bytes_of_the_same_size_and_time_are_seen() {
+    let bed = Bed::new();
+    let path = bed.write("a", "one state");
+    bed.ends(&["sync"], 0);
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "two state").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+}

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use fastrand::Rng;
 use rusqlite::Connection;
+use serde_json::json;
 
 use crate::bed::{Bed, until, until_or};
 
@@ -43,6 +44,24 @@ fn a_deleted_journal_is_filled_from_the_library_and_nothing_is_sent() {
     assert_eq!(bed.extra(), Vec::<String>::new());
     assert_eq!(bed.mirror()["files"]["synced"], 1_092);
     assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_listing_that_fails_is_not_an_empty_one() {
+    let bed = Bed::new();
+    bed.write("d/a", "content");
+    bed.write("b", "content");
+    bed.ends(&["sync"], 0);
+    fs::remove_dir_all(bed.path("state")).unwrap();
+    bed.forget_requests();
+    for effect in [json!({"reset": "before"}), json!({"status": 500}), json!({"garbage": true})] {
+        bed.fault(json!({"route": "directory.list", "times": 1, "effect": effect}));
+        bed.ends(&["sync"], 0);
+        assert_eq!(bed.requests("file.start"), 0, "{effect}");
+        assert_eq!(bed.hits("directory.list", &effect), 1);
+        fs::remove_dir_all(bed.path("state")).unwrap();
+        bed.no_faults();
+    }
 }
 
 #[test]

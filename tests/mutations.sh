@@ -1,0 +1,206 @@
+#!/bin/sh
+# The mutation check: breaks the program on purpose, one place at a time, and runs the test that has to notice.
+# Ends with 1 when a mutation survives, with 2 when the check itself no longer fits the sources.
+#
+#   tests/mutations.sh            all of them
+#   tests/mutations.sh NAME…      those whose name holds one of the words
+#
+# Works on a copy; the tree is not touched. CARGO_TARGET_DIR is used when it is set: dependencies are built once.
+# What CARGO_TARGET_DIR holds of this package is overwritten, so do not build or test there meanwhile.
+set -eu
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+trap 'exit 2' HUP INT TERM
+(cd "$here" && tar cf - --exclude ./target --exclude ./.git .) | (cd "$copy" && tar xf -)
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/target/mutations}
+export CARGO_TARGET_DIR
+wanted="$*"
+survivors=
+log=$copy/log
+
+fail() {
+    echo "$*" >&2
+    exit 2
+}
+
+# Whether this mutation was asked for.
+is_wanted() {
+    [ -n "$wanted" ] || return 0
+    for word in $wanted; do
+        case $1 in *"$word"*) return 0 ;; esac
+    done
+    return 1
+}
+
+# Writes file $1 with the text in SEARCH, which must stand there once, replaced by the text in REPLACE.
+replaced() {
+    awk -v file="$1" 'BEGIN {
+        search = ENVIRON["SEARCH"]; replace = ENVIRON["REPLACE"]
+        while ((getline line < file) > 0) text = text line "\n"
+        at = index(text, search)
+        if (at == 0) exit 3
+        rest = substr(text, at + length(search))
+        if (index(rest, search) != 0) exit 4
+        printf "%s%s%s", substr(text, 1, at - 1), replace, rest
+    }'
+}
+
+# Runs the tests that the arguments of cargo test in $1 name. Nothing that runs is no test.
+tests_pass() {
+    # shellcheck disable=SC2086
+    (cd "$copy" && cargo test -q -j1 $1) >"$log" 2>&1 || return 1
+    grep -Eq 'test result: ok\. [1-9][0-9]* passed' "$log" || fail "no test fits: cargo test $1"
+}
+
+# mutate NAME FILE SEARCH REPLACE TESTS
+mutate() {
+    is_wanted "$1" || return 0
+    name=$1 file=$copy/$2 tests=$5
+    SEARCH=$3 REPLACE=$4
+    export SEARCH REPLACE
+    cp "$file" "$copy/original"
+    replaced "$copy/original" >"$file" ||
+        fail "$name: the text to replace does not stand exactly once in $2"
+    # shellcheck disable=SC2086
+    (cd "$copy" && cargo test -q -j1 --no-run ${tests%% -- *}) >"$log" 2>&1 || {
+        cat "$log" >&2
+        fail "$name: does not compile"
+    }
+    if tests_pass "$tests"; then
+        echo "NOT CAUGHT  $name  (cargo test $tests)"
+        survivors="$survivors $name"
+    else
+        echo "caught      $name"
+    fi
+    cp "$copy/original" "$file"
+}
+
+# A test that fails anyway would catch everything.
+baseline() {
+    is_wanted "$1" || return 0
+    tests_pass "$5" || {
+        cat "$log" >&2
+        fail "$1: its test fails without the mutation: cargo test $5"
+    }
+}
+
+mutations() {
+    do=$1
+
+    $do second-look src/tree/read.rs \
+        '            if left == 0 {
+                self.check()?;
+            }' '' \
+        '--lib tree::read_tests'
+
+    $do blind-to-ctime src/tree/entry.rs \
+        'ctime_ns: if stable { ns(stat.st_ctime, stat.st_ctime_nsec) } else { mtime_ns },' \
+        'ctime_ns: mtime_ns,' \
+        '--test it other_bytes_of_the_same_size_and_time'
+
+    $do key-not-written src/mirror/engine/transfers.rs \
+        'Some(Note::Started { confirm_key, expires_at_ms }) => {' \
+        'Some(Note::Started { .. }) if work.now.unix_ms > 0 => {}
+            Some(Note::Started { confirm_key, expires_at_ms }) => {' \
+        '--test it a_crash_at_each_stage'
+
+    $do key-not-read src/mirror/engine/transfers.rs \
+        'let upload = work.turn.upload(&row.id)?;' \
+        'let upload: Option<UploadRow> = None;' \
+        '--test it a_crash_at_each_stage'
+
+    $do posted-not-written src/mirror/engine/transfers.rs \
+        'work.turn.upload_posted(&active.entry, full_hash, crc64)?;' \
+        'let _ = (full_hash, crc64);' \
+        '--lib mirror::simulation'
+
+    $do failed-confirm-is-success src/mirror/transfer/mod.rs \
+        '            // Everything else passes: the key stays in the journal, the content on COS.
+            _ => Decision::end(End::Failed(failure)),' \
+        '            _ => Decision::over(synced(sent, how)),' \
+        '--test it one_poison_file'
+
+    $do permanent-is-retried src/mirror/engine/endings.rs \
+        'Class::Permanent | Class::Local => true,' \
+        'Class::Permanent | Class::Local => false,' \
+        '--test it a_refused_file_is_named'
+
+    $do crc64-of-the-library src/mirror/transfer/mod.rs \
+        'if crc64 == sent.crc64 && size.is_none_or(|size| size == sent.size) =>' \
+        'if crc64 == crc64 && size.is_none_or(|size| size == sent.size) =>' \
+        '--test it other_content_than_was_sent'
+
+    $do crc64-of-the-bucket src/mirror/transfer/mod.rs \
+        'crc64.filter(|theirs| *theirs != digest.crc64)' \
+        'crc64.filter(|theirs| *theirs != *theirs)' \
+        '--test it other_content_than_was_sent'
+
+    $do any-path-is-right src/mirror/transfer/mod.rs \
+        'if path != self.target {' \
+        'if path.is_empty() {' \
+        '--test it a_copy_under_another_name'
+
+    $do no-path-is-right src/mirror/transfer/mod.rs \
+        'let Some(path) = reply.path else {' \
+        'let Some(path) = reply.path.or_else(|| Some(self.target.clone())) else {' \
+        '--lib mirror::transfer'
+
+    $do failed-listing-is-empty src/mirror/shell/remote.rs \
+        '                Err(failure) => Err(failure),
+            };' \
+        '                Err(_) => Ok(RemoteListing::Nothing),
+            };' \
+        '--test it a_listing_that_fails'
+
+    $do unreadable-folder-is-empty src/mirror/shell/local.rs \
+        'self.report_blocking(Fact::ListFailed { mirror, dir: dir.clone(), why });' \
+        'let _ = why;
+            let (entries, last) = (Vec::new(), true);
+            self.report_blocking(Fact::Page { mirror, dir: dir.clone(), entries, last, watched });' \
+        '--test it a_folder_that_cannot_be_read'
+
+    $do nothing-is-cancelled src/mirror/transfer/mod.rs \
+        'self.state = State::Ending(last);
+        Decision::step(Step::Cancel { confirm_key })' \
+        'let _ = confirm_key;
+        Decision::over(last)' \
+        '--lib mirror::transfer'
+
+    $do gate-never-closes src/mirror/gate.rs \
+        'Judgement { blame, closed: why.and_then(|why| self.close(why, now_ms)) }' \
+        'Judgement { blame, closed: why.filter(|_| now_ms < 0).and_then(|why| self.close(why, now_ms)) }' \
+        '--test it every_start_is_answered_with_an_error'
+
+    $do waits-are-forgotten src/mirror/backoff.rs \
+        'jittered.max(first / 2).max(retry_after.map_or(0, to_ms))' \
+        'jittered.min(first / 500).max(retry_after.map_or(0, to_ms))' \
+        '--test it one_poison_file'
+
+    $do stuck-is-not-said src/service/daemon.rs \
+        'prepared.lock.set_stuck(true)' \
+        'prepared.lock.set_stuck(false)' \
+        '--test it a_locked_journal_is_waited_for'
+
+    $do full-disk-is-the-end src/journal/error.rs \
+        'matches!(self, JournalError::Busy | JournalError::Disk(_))' \
+        'matches!(self, JournalError::Busy)' \
+        '--test it a_full_state_disk'
+
+    $do damage-is-not-looked-for src/journal/open.rs \
+        'if verdict == "ok" { Ok(()) } else { Err(JournalError::Damaged(verdict)) }' \
+        'if verdict.is_empty() { Err(JournalError::Damaged(verdict)) } else { Ok(()) }' \
+        '--test it a_journal_damaged_anywhere'
+
+    $do url-in-errors src/smh/http.rs \
+        'let error = error.without_url();' '' \
+        '--test it no_secret_in_anything'
+}
+
+mutations baseline
+mutations mutate
+if [ -n "$survivors" ]; then
+    echo "survived:$survivors"
+    exit 1
+fi
