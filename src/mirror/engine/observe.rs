@@ -61,10 +61,7 @@ impl Core {
                 );
                 self.unreadable(work, index, id, dir, message)?;
             } else {
-                let own = EntryId { dir: id, name: Vec::new() };
-                if work.turn.trouble(&own)?.is_some_and(|t| t.class == Class::Local) {
-                    work.turn.remove_trouble(&own)?;
-                }
+                work.turn.remove_unreadable(id)?;
             }
             self.next_listing(work, index)?;
         }
@@ -267,7 +264,8 @@ impl Core {
             return Ok(());
         }
         let own = EntryId { dir: row.id, name: Vec::new() };
-        if work.turn.trouble(&own)?.is_some_and(|t| t.class == Class::Defect) {
+        // One that is blocked and nobody knows why is tried too.
+        if work.turn.trouble(&own)?.is_none_or(|t| t.class == Class::Defect) {
             work.turn.set_dir_next(row.id, Some(work.now.unix_ms))?;
         }
         Ok(())

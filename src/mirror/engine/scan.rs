@@ -6,7 +6,7 @@ use super::stack::{Reach, Stack, Wanted};
 use super::{Core, Work};
 use crate::clock::to_ms;
 use crate::failure::Class;
-use crate::journal::{ConditionKind, DirId, EntryId, JournalError, RootIdentity, TroubleRow};
+use crate::journal::{ConditionKind, DirId, JournalError, RootIdentity, UnreadableRow};
 use crate::mirror::facts::{Effect, Event};
 use crate::relpath::RelPath;
 use crate::tree::{Absent, RootError, RootId};
@@ -372,8 +372,7 @@ impl Core {
         path: &RelPath,
         message: String,
     ) -> Result<(), JournalError> {
-        let id = EntryId { dir, name: Vec::new() };
-        let before = work.turn.trouble(&id)?;
+        let before = work.turn.unreadable(dir)?;
         let now_ms = work.now.unix_ms;
         if before.is_none() {
             work.out.events.push(Event::Trouble {
@@ -389,15 +388,11 @@ impl Core {
                 blocked: true,
             });
         }
-        work.turn.put_trouble(&TroubleRow {
-            id,
-            class: Class::Local,
-            code: None,
+        work.turn.put_unreadable(&UnreadableRow {
+            dir,
             message,
-            request_id: None,
-            attempts: before.as_ref().map_or(1, |t| t.attempts.saturating_add(1)),
-            blocked: true,
-            first_at_ms: before.map_or(now_ms, |t| t.first_at_ms),
+            attempts: before.as_ref().map_or(1, |row| row.attempts.saturating_add(1)),
+            first_at_ms: before.map_or(now_ms, |row| row.first_at_ms),
             last_at_ms: now_ms,
         })
     }

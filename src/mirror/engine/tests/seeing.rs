@@ -156,3 +156,65 @@ fn what_lies_below_an_unknown_directory_is_found_without_listing_the_rest() {
     let turned = hand.turn(vec![page("new", vec![file("f", print(5, 9))])]);
     assert_eq!(lists(&turned), Vec::<String>::new());
 }
+
+/// The job of making a directory, if one was begun.
+fn making(turned: &Turned) -> Option<DirJobId> {
+    turned.effects.iter().find_map(|effect| match effect {
+        Effect::Directory { job, .. } => Some(*job),
+        _ => None,
+    })
+}
+
+fn blocked(hand: Hand) -> u64 {
+    let reader = Reader::of(hand.engine.into_journal());
+    reader.mirrors().expect("an answer")[0].counts.blocked
+}
+
+impl Hand {
+    /// A complete scan of a root with one directory, which cannot be read or is empty, and its making begun.
+    fn one_directory(&mut self, readable: bool) -> DirJobId {
+        self.turn(Vec::new());
+        self.turn(vec![root_there()]);
+        self.turn(vec![page("", vec![dir("d")])]);
+        let why = Absent::Unreadable("permission denied".into());
+        self.turn(vec![if readable {
+            page("d", Vec::new())
+        } else {
+            Fact::ListFailed { mirror: 0, dir: rel("d"), why }
+        }]);
+        self.wait(5_000);
+        let turned = self.turn(Vec::new());
+        making(&turned).expect("the directory is made")
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_said_to_be_whatever_becomes_of_its_copy() {
+    let mut hand = Hand::new();
+    let job = hand.one_directory(false);
+    let result = Err(Failure::new(Class::Transient, "reset"));
+    hand.turn(vec![Fact::Directory { job, result }]);
+    hand.wait(600_000);
+    let job = making(&hand.turn(Vec::new())).expect("it is tried again");
+    hand.turn(vec![Fact::Directory { job, result: Ok(()) }]);
+    assert_eq!(blocked(hand), 1, "nothing in it was ever read");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_tried_again_whatever_else_was_wrong_with_it() {
+    let mut hand = Hand::new();
+    let job = hand.one_directory(true);
+    let result = Err(Failure::new(Class::Permanent, "a file is in the way"));
+    hand.turn(vec![Fact::Directory { job, result }]);
+    // It cannot be read for a while.
+    hand.looked("d", Ok(Kind::Dir));
+    let why = Absent::Unreadable("permission denied".into());
+    hand.turn(vec![Fact::ListFailed { mirror: 0, dir: rel("d"), why }]);
+    hand.looked("d", Ok(Kind::Dir));
+    hand.turn(vec![page("d", Vec::new())]);
+    let turned = hand.turn(vec![Fact::Retry(Retry::All)]);
+    let job = making(&turned).expect("a person asked for it");
+    let result = Err(Failure::new(Class::Permanent, "a file is in the way"));
+    hand.turn(vec![Fact::Directory { job, result }]);
+    assert_eq!(blocked(hand), 1);
+}
