@@ -4,7 +4,6 @@ use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::rows::{DirId, DirRow, MirrorId, NEVER_MS};
 use super::{JournalError, Turn};
-use crate::failure::Class;
 use crate::relpath::RelPath;
 
 const COLUMNS: &str =
@@ -133,11 +132,8 @@ impl Turn<'_> {
                     )?
                     .execute(params![current.0, at_ms])?;
                 self.tx
-                    .prepare_cached(
-                        "DELETE FROM trouble WHERE dir_id = ?1 AND name = x'' AND class <> ?2",
-                    )?
-                    // That it cannot be read here is another matter.
-                    .execute(params![current.0, Class::Local.as_str()])?;
+                    .prepare_cached("DELETE FROM trouble WHERE dir_id = ?1 AND name = x''")?
+                    .execute([current.0])?;
                 news.push(current);
             }
             step = row.parent;
@@ -219,7 +215,7 @@ impl Turn<'_> {
         let all = "SELECT id FROM dir WHERE mirror_id = ?1
                     AND (id = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))";
         let within: [&dyn ToSql; 4] = [&row.mirror.0, &id.0, &from, &upto];
-        for table in ["skipped", "trouble"] {
+        for table in ["skipped", "trouble", "unreadable"] {
             self.tx
                 .execute(&format!("DELETE FROM {table} WHERE dir_id IN ({all})"), &within[..])?;
         }

@@ -5,8 +5,12 @@ use rusqlite::Connection;
 use super::JournalError;
 
 /// Append only. The index of a step plus one is the `user_version` that it leads to.
-const STEPS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_v2.sql"), include_str!("schema_v3.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_v2.sql"),
+    include_str!("schema_v3.sql"),
+    include_str!("schema_v4.sql"),
+];
 
 /// The version that this program reads and writes.
 #[must_use]
@@ -59,6 +63,32 @@ mod tests {
         let mut connection = Connection::open_in_memory().expect("memory");
         connection.pragma_update(None, "user_version", newest() + 1).expect("pragma");
         assert!(matches!(migrate(&mut connection), Err(JournalError::Newer { .. })));
+    }
+
+    #[test]
+    fn directories_that_cannot_be_read_are_told_from_those_that_cannot_be_made() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        for step in &STEPS[..2] {
+            connection.execute_batch(step).expect("an older schema");
+        }
+        connection.pragma_update(None, "user_version", 2).expect("pragma");
+        connection
+            .execute_batch(
+                "INSERT INTO mirror (id, name, local, target) VALUES (1, 'm', x'2f', 't');
+                 INSERT INTO dir (id, mirror_id, path) VALUES (1, 1, x''), (2, 1, x'61'), (3, 1, x'62');
+                 INSERT INTO trouble VALUES (2, x'', 'local', NULL, 'EACCES', NULL, 4, 1, 5, 6),
+                     (3, x'', 'permanent', NULL, 'in the way', NULL, 1, 1, 5, 6),
+                     (1, x'66', 'local', NULL, 'EACCES', NULL, 1, 1, 5, 6);",
+            )
+            .expect("rows");
+        migrate(&mut connection).expect("migrated");
+        let ids = |sql: &str| -> Vec<i64> {
+            let mut statement = connection.prepare(sql).expect("a statement");
+            let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+            rows.collect::<Result<_, _>>().expect("numbers")
+        };
+        assert_eq!(ids("SELECT dir_id FROM unreadable WHERE attempts = 4"), [2]);
+        assert_eq!(ids("SELECT dir_id FROM trouble ORDER BY dir_id"), [1, 3]);
     }
 
     /// Saved by the program of version 1: two files that are mirrored, one that is blocked, one that is posted and

@@ -94,7 +94,7 @@ impl Turn<'_> {
     }
 
     fn forget_entries(&self, mirror: MirrorId) -> Result<(), JournalError> {
-        for table in ["file", "upload", "trouble", "skipped", "remote"] {
+        for table in ["file", "upload", "trouble", "skipped", "remote", "unreadable"] {
             self.tx.execute(
                 &format!(
                     "DELETE FROM {table} WHERE dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)"

@@ -16,6 +16,7 @@ mod query;
 mod remote;
 mod retry;
 mod rows;
+mod unreadable;
 mod uploads;
 mod write;
 
@@ -30,7 +31,7 @@ pub use query::{
 };
 pub use rows::{
     ConditionKind, ConditionRow, ConfirmedRow, DirId, DirRow, DueFile, EntryId, FileRow, MirrorId,
-    MirrorRow, NEVER_MS, RemoteRow, RootIdentity, SkipReason, SkippedRow, TroubleRow, UploadRow,
-    UploadStage,
+    MirrorRow, NEVER_MS, RemoteRow, RootIdentity, SkipReason, SkippedRow, TroubleRow,
+    UnreadableRow, UploadRow, UploadStage,
 };
 pub use write::{Activity, Turn};

@@ -11,6 +11,13 @@ use crate::failure::Class;
 pub(super) const TROUBLE_COLUMNS: &str = "t.dir_id, t.name, t.class, t.code, t.message, t.request_id, t.attempts, \
      t.blocked, t.first_at_ms, t.last_at_ms";
 
+/// Everything that is wrong with entries, as a table to read from: `trouble`, and the directories that cannot be
+/// read (`reading` is 1), which may have trouble of the other kind too.
+pub(super) const ALL_TROUBLE: &str = "(SELECT dir_id, name, class, code, message, request_id, attempts, blocked, first_at_ms, last_at_ms,
+             0 AS reading FROM trouble
+        UNION ALL
+        SELECT dir_id, x'', 'local', NULL, message, NULL, attempts, 1, first_at_ms, last_at_ms, 1 FROM unreadable)";
+
 impl Turn<'_> {
     /// What is wrong with an entry.
     ///
@@ -103,10 +110,10 @@ impl Turn<'_> {
     pub fn has_trouble(&self, mirror: MirrorId, class: Class) -> Result<bool, JournalError> {
         Ok(self
             .tx
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM trouble t JOIN dir d ON d.id = t.dir_id
-                                 WHERE d.mirror_id = ?1 AND t.class = ?2)",
-            )?
+            .prepare_cached(&format!(
+                "SELECT EXISTS (SELECT 1 FROM {ALL_TROUBLE} t JOIN dir d ON d.id = t.dir_id
+                                 WHERE d.mirror_id = ?1 AND t.class = ?2)"
+            ))?
             .query_row(params![mirror.0, class.as_str()], |row| row.get(0))?)
     }
 

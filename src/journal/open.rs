@@ -144,9 +144,18 @@ pub(super) fn settings(connection: &Connection) -> Result<(), JournalError> {
 
 /// Reads the page that every table starts with, so that a damaged file shows itself now.
 fn shape_is_whole(connection: &Connection) -> Result<(), JournalError> {
-    for table in
-        ["mirror", "dir", "file", "upload", "trouble", "skipped", "condition", "activity", "remote"]
-    {
+    for table in [
+        "mirror",
+        "dir",
+        "file",
+        "upload",
+        "trouble",
+        "skipped",
+        "condition",
+        "activity",
+        "remote",
+        "unreadable",
+    ] {
         connection.query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(())).or_else(
             |error| match error {
                 rusqlite::Error::QueryReturnedNoRows => Ok(()),

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::notes::ALL_TROUBLE;
 use super::rows::{DirId, MirrorId, NEVER_MS};
 use super::{JournalError, Turn};
 use crate::relpath::RelPath;
@@ -105,6 +106,7 @@ impl Turn<'_> {
     /// What SQLite says.
     pub fn retry_all(&self, now_ms: i64, blocked: bool) -> Result<(), JournalError> {
         let upto = if blocked { NEVER_MS } else { NEVER_MS - 1 };
+        // What is blocked is, whatever its trouble says.
         for (table, key) in [
             ("file", "t.dir_id = file.dir_id AND t.name = file.name"),
             ("dir", "t.dir_id = dir.id AND t.name = x''"),
@@ -112,13 +114,13 @@ impl Turn<'_> {
             self.tx.execute(
                 &format!(
                     "UPDATE {table} SET next_at_ms = ?1 WHERE next_at_ms > ?1 AND next_at_ms <= ?2
-                        AND EXISTS (SELECT 1 FROM trouble t WHERE {key})"
+                        AND (next_at_ms = {NEVER_MS} OR EXISTS (SELECT 1 FROM trouble t WHERE {key}))"
                 ),
                 [now_ms, upto],
             )?;
         }
         self.tx.execute(
-            "UPDATE trouble SET attempts = 0, blocked = 0 WHERE (blocked = 0 OR ?1) AND NOT (class = 'local' AND name = x'')",
+            "UPDATE trouble SET attempts = 0, blocked = 0 WHERE blocked = 0 OR ?1",
             [blocked],
         )?;
         Ok(())
@@ -180,7 +182,7 @@ impl Turn<'_> {
                           AND dir_id = (SELECT id FROM dir WHERE mirror_id = ?1 AND path = ?5))";
         let count: i64 = self
             .tx
-            .prepare_cached(&format!("SELECT count(*) FROM trouble WHERE {within}"))?
+            .prepare_cached(&format!("SELECT count(*) FROM {ALL_TROUBLE} WHERE {within}"))?
             .query_row(
                 params![mirror.0, path.as_bytes(), from, upto, parent.as_bytes(), name],
                 |row| row.get(0),
@@ -188,15 +190,18 @@ impl Turn<'_> {
         for statement in [
             format!(
                 "UPDATE file SET next_at_ms = ?7 WHERE next_at_ms > ?7 AND gone_at_ms IS NULL AND ({within})
-                    AND EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id AND t.name = file.name)"
+                    AND (next_at_ms = {NEVER_MS} OR EXISTS (
+                            SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id AND t.name = file.name))"
             ),
             format!(
                 "UPDATE dir SET next_at_ms = ?7 WHERE next_at_ms > ?7 AND gone_at_ms IS NULL
-                    AND id IN (SELECT dir_id FROM trouble WHERE name = x'' AND ({within}))"
+                    AND mirror_id = ?1 AND (path = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))
+                    AND (next_at_ms = {NEVER_MS} OR EXISTS (
+                            SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x''))"
             ),
-            // That something cannot be read here is found out by looking, not by forgetting.
+            // That a directory cannot be read here is found out by looking, not by forgetting.
             format!(
-                "UPDATE trouble SET attempts = 0, blocked = 0 WHERE NOT (class = 'local' AND name = x'') AND ({within}) AND ?7 = ?7"
+                "UPDATE trouble SET attempts = 0, blocked = 0 WHERE ({within}) AND ?7 = ?7"
             ),
         ] {
             self.tx.prepare_cached(&statement)?.execute(params![

@@ -194,6 +194,21 @@ pub struct TroubleRow {
     pub last_at_ms: i64,
 }
 
+/// A directory that could not be read here, or not completely: what lies in it is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRow {
+    /// Which.
+    pub dir: DirId,
+    /// What happened, for people.
+    pub message: String,
+    /// How often in a row.
+    pub attempts: u32,
+    /// The first time in a row.
+    pub first_at_ms: i64,
+    /// The last time.
+    pub last_at_ms: i64,
+}
+
 /// Why an entry on disk is not mirrored, on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SkipReason {

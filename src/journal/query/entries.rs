@@ -190,7 +190,8 @@ impl Reader {
         let (failed, pending): (i64, i64) = self
             .connection
             .prepare_cached(&format!(
-                "SELECT count(t.dir_id), count(d.next_at_ms) FROM dir d
+                "SELECT count(coalesce(u.dir_id, t.dir_id)), count(d.next_at_ms) FROM dir d
+                   LEFT JOIN unreadable u ON u.dir_id = d.id
                    LEFT JOIN trouble t ON t.dir_id = d.id AND t.name = x'' WHERE {within}"
             ))?
             .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| {

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{Reader, entry_path};
 use crate::journal::JournalError;
 use crate::journal::dirs::{subtree, to_sql_limit};
-use crate::journal::notes::{TROUBLE_COLUMNS, skip_reason, trouble_row};
+use crate::journal::notes::{ALL_TROUBLE, TROUBLE_COLUMNS, skip_reason, trouble_row};
 use crate::journal::rows::{MirrorId, NEVER_MS, SkipReason, TroubleRow};
 use crate::relpath::RelPath;
 
@@ -52,8 +52,9 @@ pub struct Troubles {
 /// Trouble with its path and its next try.
 fn troubles_sql() -> String {
     format!(
-        "SELECT {TROUBLE_COLUMNS}, d.path, CASE WHEN t.name = x'' THEN d.next_at_ms ELSE f.next_at_ms END
-           FROM trouble t JOIN dir d ON d.id = t.dir_id
+        "SELECT {TROUBLE_COLUMNS}, d.path,
+                CASE WHEN t.reading THEN NULL WHEN t.name = x'' THEN d.next_at_ms ELSE f.next_at_ms END
+           FROM {ALL_TROUBLE} t JOIN dir d ON d.id = t.dir_id
            LEFT JOIN file f ON f.dir_id = t.dir_id AND f.name = t.name"
     )
 }
@@ -118,7 +119,8 @@ impl Reader {
             .connection
             .prepare_cached(&format!(
                 "{} WHERE d.mirror_id = ?1
-                    AND ((d.path = ?2 AND t.name = x'') OR (d.path = ?3 AND t.name = ?4)) LIMIT 1",
+                    AND ((d.path = ?2 AND t.name = x'') OR (d.path = ?3 AND t.name = ?4))
+                  ORDER BY t.reading DESC LIMIT 1",
                 troubles_sql()
             ))?
             .query_row(params![mirror.0, path.as_bytes(), parent, name], trouble_path)
@@ -149,7 +151,7 @@ impl Reader {
         let total: i64 = self
             .connection
             .prepare_cached(&format!(
-                "SELECT count(*) FROM trouble t JOIN dir d ON d.id = t.dir_id WHERE {within}"
+                "SELECT count(*) FROM {ALL_TROUBLE} t JOIN dir d ON d.id = t.dir_id WHERE {within}"
             ))?
             .query_row(params![mirror.0, path.as_bytes(), from, upto, parent, name], |row| {
                 row.get(0)

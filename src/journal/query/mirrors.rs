@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::{Reader, entry_path};
 use crate::journal::JournalError;
-use crate::journal::notes::{TROUBLE_COLUMNS, trouble_row};
+use crate::journal::notes::{ALL_TROUBLE, TROUBLE_COLUMNS, trouble_row};
 use crate::journal::rows::{
     ConditionKind, ConditionRow, MirrorId, NEVER_MS, RootIdentity, TroubleRow,
 };
@@ -181,12 +181,13 @@ impl Reader {
         counts.pending_directories = waiting.cast_unsigned();
         counts.retrying_directories = failed.cast_unsigned();
         counts.blocked += blocked.cast_unsigned();
-        // A directory that cannot be read here is trouble, whether or not it exists on the remote.
+        // A directory that cannot be read here is trouble, whether or not it exists on the remote. One that cannot
+        // be made either is counted above.
         let unreadable: i64 = self
             .connection
             .prepare_cached(
-                "SELECT count(*) FROM trouble t JOIN dir d ON d.id = t.dir_id
-                  WHERE d.mirror_id = ?1 AND t.name = x'' AND t.blocked = 1 AND d.next_at_ms IS NOT ?2",
+                "SELECT count(*) FROM unreadable u JOIN dir d ON d.id = u.dir_id
+                  WHERE d.mirror_id = ?1 AND d.next_at_ms IS NOT ?2",
             )?
             .query_row([id, NEVER_MS], |row| row.get(0))?;
         counts.blocked += unreadable.cast_unsigned();
@@ -209,7 +210,7 @@ impl Reader {
         Ok(self
             .connection
             .prepare_cached(&format!(
-                "SELECT {TROUBLE_COLUMNS}, d.path FROM trouble t JOIN dir d ON d.id = t.dir_id
+                "SELECT {TROUBLE_COLUMNS}, d.path FROM {ALL_TROUBLE} t JOIN dir d ON d.id = t.dir_id
                   WHERE d.mirror_id = ?1 ORDER BY t.last_at_ms DESC LIMIT 1"
             ))?
             .query_row([id.0], |row| {

@@ -11,6 +11,7 @@ mod observe;
 mod orphans;
 mod scan;
 mod service;
+mod stack;
 mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

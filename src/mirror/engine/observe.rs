@@ -1,5 +1,6 @@
 //! What was seen is merged into the journal: pages of a listing, and single paths that were looked at.
 
+use super::stack::{Reach, Wanted};
 use super::{Core, Work};
 use crate::clock::to_ms;
 use crate::failure::Class;
@@ -14,6 +15,8 @@ use crate::tree::{Absent, Found, IGNORE_FILE, Kind, Skip};
 
 /// A change older than this that only a scan found was missed by the watch, not merely ahead of it.
 const MISSED_AFTER_NS: i64 = 10_000_000_000;
+/// After a hint on a root that is there, a scan waits so long for others.
+const ROOT_WAIT_MS: i64 = 1_000;
 
 impl Core {
     pub(super) fn page(
@@ -30,7 +33,9 @@ impl Core {
         let Some(current) = scan.current.as_mut().filter(|current| current.path == *dir) else {
             return Ok(());
         };
-        if current.after.is_none() {
+        scan.doubted.remove(dir);
+        let reach = current.wanted.reach;
+        if current.after.is_none() && current.wanted.counts {
             if watched {
                 scan.watched += 1;
             } else {
@@ -47,7 +52,8 @@ impl Core {
             scan.current = None;
         }
         let count_missed = scan.full && !scan.first && scan.passed && watched;
-        self.merge(work, index, dir, id, entries, after.as_deref(), upto.as_deref(), count_missed)?;
+        let range = Range { after: after.as_deref(), upto: upto.as_deref() };
+        self.merge(work, index, dir, id, entries, range, reach, count_missed)?;
         if last {
             if unknown > 0 {
                 let message = format!(
@@ -55,10 +61,7 @@ impl Core {
                 );
                 self.unreadable(work, index, id, dir, message)?;
             } else {
-                let own = EntryId { dir: id, name: Vec::new() };
-                if work.turn.trouble(&own)?.is_some_and(|t| t.class == Class::Local) {
-                    work.turn.remove_trouble(&own)?;
-                }
+                work.turn.remove_unreadable(id)?;
             }
             self.next_listing(work, index)?;
         }
@@ -77,8 +80,8 @@ impl Core {
         dir: &RelPath,
         id: DirId,
         entries: &[Found],
-        after: Option<&[u8]>,
-        upto: Option<&[u8]>,
+        Range { after, upto }: Range<'_>,
+        reach: Reach,
         count_missed: bool,
     ) -> Result<(), JournalError> {
         let files = work.turn.files_between(id, after, upto)?;
@@ -90,6 +93,7 @@ impl Core {
         let mut skips = skipped.into_iter().peekable();
         let mut dirs = dirs.into_iter().peekable();
         let mut children = Vec::new();
+        let full = self.mirrors.get(index).is_some_and(|state| state.scan.full);
         for found in entries {
             let name = found.name.as_slice();
             while let Some(row) = files.next_if(|row| row.id.name.as_slice() < name) {
@@ -104,8 +108,10 @@ impl Core {
             let file = files.next_if(|row| row.id.name == name);
             let skip = skips.next_if(|row| row.id.name == name);
             let child = dirs.next_if(|row| dir_name(row) == name);
-            if found.kind == Kind::Dir {
-                children.push(dir.join(name));
+            let new = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
+            if found.kind == Kind::Dir && (new || reach == Reach::All) {
+                let counts = new || full;
+                children.push((dir.join(name), Wanted { reach: Reach::All, counts }));
             }
             if count_missed && let Kind::File(seen) = found.kind {
                 let known = file.as_ref().is_some_and(|row| row.seen == seen);
@@ -130,7 +136,9 @@ impl Core {
         }
         if let Some(state) = self.mirrors.get_mut(index) {
             // The first comes off the stack first.
-            state.scan.stack.extend(children.into_iter().rev());
+            for (child, wanted) in children.into_iter().rev() {
+                state.scan.stack.push(child, wanted);
+            }
         }
         Ok(())
     }
@@ -257,7 +265,8 @@ impl Core {
             return Ok(());
         }
         let own = EntryId { dir: row.id, name: Vec::new() };
-        if work.turn.trouble(&own)?.is_some_and(|t| t.class == Class::Defect) {
+        // One that is blocked and nobody knows why is tried too.
+        if work.turn.trouble(&own)?.is_none_or(|t| t.class == Class::Defect) {
             work.turn.set_dir_next(row.id, Some(work.now.unix_ms))?;
         }
         Ok(())
@@ -317,10 +326,10 @@ impl Core {
             return Ok(());
         }
         let Some((dir_path, name)) = path.split() else {
-            // Something about the root itself: the next scan looks at what it is.
-            if what != Ok(Kind::Dir) {
-                state.scan.hurry(work.now.mono_ms);
-            }
+            // Something about the root itself: a scan finds out which directory it is, and what is in it. Whoever
+            // touches it again and again does not cause a scan each time.
+            let wait_ms = if what == Ok(Kind::Dir) { ROOT_WAIT_MS } else { 0 };
+            state.scan.hurry(work.now.mono_ms + wait_ms);
             return Ok(());
         };
         let name = name.to_vec();
@@ -336,7 +345,7 @@ impl Core {
         if name == IGNORE_FILE.as_bytes()
             && let Some(state) = self.mirrors.get_mut(index)
         {
-            state.scan.stack.push(dir_path.clone());
+            state.scan.relist(&dir_path, false);
         }
         let id = EntryId { dir: dir.id, name };
         let file = work.turn.file(&id)?;
@@ -349,15 +358,20 @@ impl Core {
             Ok(kind) => {
                 let fresh = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
                 self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
+                // A hint on a directory comes when it was made, renamed or given other rights, not when something
+                // in it changes. It may be another one under a name that is known: nobody has listed that, and
+                // nobody watches it.
                 if kind == Kind::Dir
-                    && fresh
                     && let Some(state) = self.mirrors.get_mut(index)
                 {
-                    state.scan.stack.push(path.clone());
+                    state.scan.relist(path, fresh);
                 }
                 Ok(())
             }
             Err(Absent::Gone) => {
+                if let Some(state) = self.mirrors.get_mut(index) {
+                    state.scan.doubted.remove(path);
+                }
                 if let Some(row) = &file {
                     self.file_absent(work, index, &dir_path, row)?;
                 }
@@ -375,7 +389,9 @@ impl Core {
         }
     }
 
-    /// Lists the nearest directory on the way to `path` that the journal knows.
+    /// Lists the nearest directory on the way to `path` that the journal knows, and what is new in it. Unless the
+    /// journal knows that the way leads through what is left out: a directory that was watched before it was
+    /// excluded is still watched, and nobody wants to hear of it.
     fn relist_above(
         &mut self,
         work: &mut Work<'_>,
@@ -384,20 +400,32 @@ impl Core {
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         let mut step = path.clone();
+        let mut below: Option<Vec<u8>> = None;
         loop {
-            let known = work.turn.dir_at(state.id, &step)?.is_some_and(|d| d.gone_at_ms.is_none());
-            if known {
-                if !state.scan.stack.contains(&step) {
-                    state.scan.stack.push(step);
+            let dir = work.turn.dir_at(state.id, &step)?.filter(|dir| dir.gone_at_ms.is_none());
+            if let Some(dir) = dir {
+                let left_out = match below {
+                    Some(name) => work.turn.skipped(&EntryId { dir: dir.id, name })?.is_some(),
+                    None => false,
+                };
+                if !left_out && !state.scan.stack.covers(&step) {
+                    let wanted = Wanted { reach: Reach::News, counts: false };
+                    state.scan.stack.push(step, wanted);
                 }
                 return Ok(());
             }
-            match step.parent() {
-                Some(parent) => step = parent,
-                None => return Ok(()),
-            }
+            let Some((parent, name)) = step.split() else { return Ok(()) };
+            below = Some(name.to_vec());
+            step = parent;
         }
     }
+}
+
+/// The names of a directory that a page speaks of: after the one, up to the other.
+#[derive(Clone, Copy)]
+struct Range<'a> {
+    after: Option<&'a [u8]>,
+    upto: Option<&'a [u8]>,
 }
 
 /// What the journal knows of one name.

@@ -1,9 +1,12 @@
 //! Scans: when they run, what is listed next, and whether the root is what it was.
 
+use std::collections::HashSet;
+
+use super::stack::{Reach, Stack, Wanted};
 use super::{Core, Work};
 use crate::clock::to_ms;
 use crate::failure::Class;
-use crate::journal::{ConditionKind, DirId, EntryId, JournalError, RootIdentity, TroubleRow};
+use crate::journal::{ConditionKind, DirId, JournalError, RootIdentity, UnreadableRow};
 use crate::mirror::facts::{Effect, Event};
 use crate::relpath::RelPath;
 use crate::tree::{Absent, RootError, RootId};
@@ -21,13 +24,18 @@ pub(super) struct ScanState {
     pub(super) phase: Phase,
     /// The one that runs begins at the root.
     pub(super) full: bool,
-    pub(super) stack: Vec<RelPath>,
+    /// When the next full scan begins, monotonic milliseconds; `None` while one runs. Whatever is listed in between
+    /// does not move it.
+    next_full_at_ms: Option<i64>,
+    pub(super) stack: Stack,
     pub(super) current: Option<Current>,
+    /// Directories whose last listing said that they are gone.
+    pub(super) doubted: HashSet<RelPath>,
     /// No scan was ever complete.
     pub(super) first: bool,
     pub(super) passed: bool,
     pub(super) held: bool,
-    /// Something was lost while a scan ran.
+    /// Something was lost while a full scan ran.
     pub(super) again: bool,
     pub(super) watched: u64,
     pub(super) polled: u64,
@@ -36,7 +44,7 @@ pub(super) struct ScanState {
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    Idle { next_at_ms: Option<i64> },
+    Idle,
     Root,
     Listing,
 }
@@ -45,6 +53,7 @@ pub(super) enum Phase {
 pub(super) struct Current {
     pub(super) path: RelPath,
     pub(super) id: DirId,
+    pub(super) wanted: Wanted,
     /// The last name that was merged.
     pub(super) after: Option<Vec<u8>>,
     pub(super) unknown: u64,
@@ -54,10 +63,12 @@ impl ScanState {
     /// Due at once.
     pub(super) fn new(first: bool) -> ScanState {
         ScanState {
-            phase: Phase::Idle { next_at_ms: Some(0) },
+            phase: Phase::Idle,
             full: false,
-            stack: Vec::new(),
+            next_full_at_ms: Some(0),
+            stack: Stack::default(),
             current: None,
+            doubted: HashSet::new(),
             first,
             passed: false,
             held: false,
@@ -69,7 +80,7 @@ impl ScanState {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        !matches!(self.phase, Phase::Idle { .. }) || !self.stack.is_empty()
+        !matches!(self.phase, Phase::Idle) || !self.stack.is_empty()
     }
 
     /// A full scan ended, or was refused by its root, in this run.
@@ -84,18 +95,38 @@ impl ScanState {
 
     pub(super) fn next_at_ms(&self) -> Option<i64> {
         match self.phase {
-            Phase::Idle { next_at_ms } => next_at_ms,
-            _ => None,
+            Phase::Idle => self.next_full_at_ms,
+            // Its facts wake the engine.
+            Phase::Root | Phase::Listing => None,
         }
+    }
+
+    /// A full scan runs: it began before whatever happens now.
+    fn is_full(&self) -> bool {
+        match self.phase {
+            Phase::Idle => false,
+            Phase::Root => true,
+            Phase::Listing => self.full,
+        }
+    }
+
+    fn full_is_due(&self, now_ms: i64) -> bool {
+        !self.is_full() && self.next_full_at_ms.is_some_and(|at| at <= now_ms)
     }
 
     /// A full scan as soon as possible.
     pub(super) fn hurry(&mut self, at_ms: i64) {
-        match &mut self.phase {
-            Phase::Idle { next_at_ms } => {
-                *next_at_ms = Some(next_at_ms.map_or(at_ms, |next| next.min(at_ms)));
-            }
-            _ => self.again = true,
+        if self.is_full() {
+            self.again = true;
+        } else {
+            self.next_full_at_ms = Some(self.next_full_at_ms.map_or(at_ms, |next| next.min(at_ms)));
+        }
+    }
+
+    /// Everything at and below `path` is listed again.
+    pub(super) fn relist(&mut self, path: &RelPath, new: bool) {
+        if !self.stack.covers(path) {
+            self.stack.push(path.clone(), Wanted { reach: Reach::All, counts: new });
         }
     }
 }
@@ -106,18 +137,13 @@ impl Core {
             self.advance_looks(work, index);
             let Some(state) = self.mirrors.get_mut(index) else { continue };
             let scan = &mut state.scan;
-            match scan.phase {
-                Phase::Idle { next_at_ms }
-                    if next_at_ms.is_some_and(|at| at <= work.now.mono_ms) =>
-                {
-                    scan.phase = Phase::Root;
-                    work.out.effects.push(Effect::Root(index));
-                }
-                Phase::Idle { .. } if !scan.stack.is_empty() && !scan.held => {
+            if matches!(scan.phase, Phase::Idle) {
+                if scan.full_is_due(work.now.mono_ms) {
+                    begin_full(scan, work, index);
+                } else if !scan.stack.is_empty() && !scan.held {
                     scan.phase = Phase::Listing;
                     scan.full = false;
                 }
-                _ => {}
             }
             self.next_listing(work, index)?;
         }
@@ -159,7 +185,14 @@ impl Core {
             if !matches!(scan.phase, Phase::Listing) || scan.current.is_some() {
                 return Ok(());
             }
-            let Some(path) = scan.stack.pop() else { return self.scan_ended(work, index) };
+            // Whatever waits to be listed, the full scan comes to it too.
+            if scan.full_is_due(work.now.mono_ms) {
+                begin_full(scan, work, index);
+                return Ok(());
+            }
+            let Some((path, wanted)) = scan.stack.pop() else {
+                return self.scan_ended(work, index);
+            };
             // Gone since it was put on the stack: whoever noticed wrote it down.
             let Some(dir) =
                 work.turn.dir_at(state.id, &path)?.filter(|dir| dir.gone_at_ms.is_none())
@@ -167,7 +200,7 @@ impl Core {
                 continue;
             };
             scan.current =
-                Some(Current { path: path.clone(), id: dir.id, after: None, unknown: 0 });
+                Some(Current { path: path.clone(), id: dir.id, wanted, after: None, unknown: 0 });
             work.out.effects.push(Effect::List { mirror: index, dir: path });
             return Ok(());
         }
@@ -182,33 +215,31 @@ impl Core {
         };
         let scan = &mut state.scan;
         let missed = std::mem::take(&mut scan.missed);
+        let poll_at_ms = work.now.mono_ms.saturating_add(jittered(settings.poll_interval, jitter));
+        scan.phase = Phase::Idle;
         if scan.full {
+            let again = std::mem::take(&mut scan.again);
             work.turn.scan_complete(state.id, work.now.unix_ms)?;
-            if scan.again {
+            if again {
                 work.turn.mark_dirty(state.id, false)?;
             }
+            scan.full = false;
             scan.first = false;
             scan.passed = true;
+            scan.next_full_at_ms = match (self.settings.once, again) {
+                (_, true) => Some(work.now.mono_ms + OVERFLOW_WAIT_MS),
+                (true, false) => None,
+                (false, false) if settings.watch && scan.polled == 0 => {
+                    Some(work.now.mono_ms.saturating_add(jittered(settings.rescan, jitter)))
+                }
+                (false, false) => Some(poll_at_ms),
+            };
             work.out.events.push(Event::Scanned { mirror: settings.name.clone() });
+        } else if scan.polled > 0 && !self.settings.once {
+            // Nobody tells what happens in a directory that could not be watched.
+            scan.hurry(poll_at_ms);
         }
         work.turn.set_watch(state.id, scan.watched, scan.polled, missed)?;
-        let wait = if settings.watch && scan.polled == 0 {
-            settings.rescan
-        } else {
-            settings.poll_interval
-        };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            reason = "milliseconds of days at most"
-        )]
-        let wait_ms = (to_ms(wait) as f64 * jitter) as i64;
-        let next_at_ms = match (self.settings.once, std::mem::take(&mut scan.again)) {
-            (_, true) => Some(work.now.mono_ms + OVERFLOW_WAIT_MS),
-            (true, false) => None,
-            (false, false) => Some(work.now.mono_ms.saturating_add(wait_ms)),
-        };
-        scan.phase = Phase::Idle { next_at_ms };
         Ok(())
     }
 
@@ -263,7 +294,8 @@ impl Core {
                 state.scan.full = true;
                 state.scan.watched = 0;
                 state.scan.polled = 0;
-                state.scan.stack = vec![RelPath::root()];
+                state.scan.stack.clear();
+                state.scan.stack.push(RelPath::root(), Wanted { reach: Reach::All, counts: true });
                 state.scan.current = None;
                 state.scan.phase = Phase::Listing;
                 if let Some(root) = work.turn.dir_at(state.id, &RelPath::root())? {
@@ -293,8 +325,9 @@ impl Core {
         scan.passed = true;
         scan.stack.clear();
         scan.current = None;
-        let again = (!self.settings.once).then_some(work.now.mono_ms + HELD_WAIT_MS);
-        scan.phase = Phase::Idle { next_at_ms: again };
+        scan.again = false;
+        scan.phase = Phase::Idle;
+        scan.next_full_at_ms = (!self.settings.once).then_some(work.now.mono_ms + HELD_WAIT_MS);
         Ok(())
     }
 
@@ -313,7 +346,13 @@ impl Core {
             Absent::Root(message) => return self.hold(work, index, &message),
             // Its parent was listed a moment ago: what is there now?
             Absent::Gone if !dir.is_root() => {
-                state.hints.insert(dir.clone());
+                if state.scan.doubted.insert(dir.clone()) {
+                    state.hints.insert(dir.clone());
+                } else {
+                    // It was there when it was looked at, and still does not open: asking on would go round.
+                    let message = "it is there, and cannot be opened".to_owned();
+                    self.unreadable(work, index, current.id, dir, message)?;
+                }
             }
             Absent::Gone => return self.hold(work, index, "the root is not there"),
             Absent::Unreadable(message) => {
@@ -333,8 +372,7 @@ impl Core {
         path: &RelPath,
         message: String,
     ) -> Result<(), JournalError> {
-        let id = EntryId { dir, name: Vec::new() };
-        let before = work.turn.trouble(&id)?;
+        let before = work.turn.unreadable(dir)?;
         let now_ms = work.now.unix_ms;
         if before.is_none() {
             work.out.events.push(Event::Trouble {
@@ -350,16 +388,27 @@ impl Core {
                 blocked: true,
             });
         }
-        work.turn.put_trouble(&TroubleRow {
-            id,
-            class: Class::Local,
-            code: None,
+        work.turn.put_unreadable(&UnreadableRow {
+            dir,
             message,
-            request_id: None,
-            attempts: before.as_ref().map_or(1, |t| t.attempts.saturating_add(1)),
-            blocked: true,
-            first_at_ms: before.map_or(now_ms, |t| t.first_at_ms),
+            attempts: before.as_ref().map_or(1, |row| row.attempts.saturating_add(1)),
+            first_at_ms: before.map_or(now_ms, |row| row.first_at_ms),
             last_at_ms: now_ms,
         })
     }
+}
+
+fn begin_full(scan: &mut ScanState, work: &mut Work<'_>, index: usize) {
+    scan.next_full_at_ms = None;
+    scan.phase = Phase::Root;
+    work.out.effects.push(Effect::Root(index));
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "milliseconds of days at most"
+)]
+fn jittered(wait: std::time::Duration, jitter: f64) -> i64 {
+    (to_ms(wait) as f64 * jitter) as i64
 }

@@ -11,6 +11,8 @@ use crate::mirror::facts::{Event, MirrorSettings, RemoteListing};
 use crate::mirror::step::{Failure, Outcome, Reply, Step};
 use crate::tree::{Absent, Found, Kind, RootId};
 
+mod seeing;
+
 const SETTLE: Duration = Duration::from_secs(2);
 
 struct Hand {

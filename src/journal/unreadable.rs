@@ -1,0 +1,59 @@
+//! Rows of `unreadable`: directories of which nothing, or not everything, could be read here.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::rows::{DirId, UnreadableRow};
+use super::{JournalError, Turn};
+
+impl Turn<'_> {
+    /// Why what lies in a directory is not known.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unreadable(&self, dir: DirId) -> Result<Option<UnreadableRow>, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT message, attempts, first_at_ms, last_at_ms FROM unreadable WHERE dir_id = ?1",
+            )?
+            .query_row([dir.0], |row| {
+                Ok(UnreadableRow {
+                    dir,
+                    message: row.get(0)?,
+                    attempts: row.get(1)?,
+                    first_at_ms: row.get(2)?,
+                    last_at_ms: row.get(3)?,
+                })
+            })
+            .optional()?)
+    }
+
+    /// What lies in a directory is not known.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn put_unreadable(&self, row: &UnreadableRow) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "INSERT OR REPLACE INTO unreadable (dir_id, message, attempts, first_at_ms, last_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                row.dir.0,
+                row.message,
+                row.attempts,
+                row.first_at_ms,
+                row.last_at_ms
+            ])?;
+        Ok(())
+    }
+
+    /// All of a directory was read.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn remove_unreadable(&self, dir: DirId) -> Result<(), JournalError> {
+        self.tx.prepare_cached("DELETE FROM unreadable WHERE dir_id = ?1")?.execute([dir.0])?;
+        Ok(())
+    }
+}

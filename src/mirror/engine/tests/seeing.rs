@@ -1,0 +1,220 @@
+//! What is listed, and when.
+
+use super::*;
+
+fn dir(name: &str) -> Found {
+    Found { name: name.as_bytes().to_vec(), kind: Kind::Dir }
+}
+
+fn page(path: &str, entries: Vec<Found>) -> Fact {
+    Fact::Page { mirror: 0, dir: rel(path), entries, last: true, watched: true }
+}
+
+fn root_there() -> Fact {
+    Fact::Root { mirror: 0, seen: Ok((RootId { inode: 2, fsid: 3 }, false)) }
+}
+
+/// The directories that are to be listed.
+fn lists(turned: &Turned) -> Vec<String> {
+    turned
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::List { dir, .. } => Some(dir.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+impl Hand {
+    /// A complete scan of a root with these directories in it, each of them empty.
+    fn scan_dirs(&mut self, names: &[&str]) {
+        self.turn(Vec::new());
+        self.turn(vec![root_there()]);
+        let mut turned = self.turn(vec![page("", names.iter().map(|name| dir(name)).collect())]);
+        for name in names {
+            assert_eq!(lists(&turned), [*name]);
+            turned = self.turn(vec![page(name, Vec::new())]);
+        }
+        assert_eq!(lists(&turned), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_another_is_listed() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&["site"]);
+    // The name is known; what lies under it now is not.
+    let turned = hand.looked("site", Ok(Kind::Dir));
+    assert_eq!(lists(&turned), ["site"]);
+}
+
+#[test]
+fn a_hint_on_the_root_itself_leads_to_a_scan() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&[]);
+    hand.looked("", Ok(Kind::Dir));
+    hand.wait(5_000);
+    assert_eq!(hand.turn(Vec::new()).effects, [Effect::Root(0)]);
+}
+
+#[test]
+fn a_tree_whose_attributes_change_is_listed_once() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&["a"]);
+    let look = |path: &str| Fact::Looked { mirror: 0, path: rel(path), what: Ok(Kind::Dir) };
+    // It begins to grow while it is looked at.
+    let turned = hand.turn(vec![look("a"), look("a/b"), look("a/b/c"), look("a")]);
+    assert_eq!(lists(&turned), ["a"]);
+    let turned = hand.turn(vec![page("a", vec![dir("b")])]);
+    assert_eq!(lists(&turned), ["a/b"]);
+    let turned = hand.turn(vec![page("a/b", vec![dir("c")])]);
+    assert_eq!(lists(&turned), ["a/b/c"]);
+    let turned = hand.turn(vec![page("a/b/c", Vec::new())]);
+    assert_eq!(lists(&turned), Vec::<String>::new());
+}
+
+#[test]
+fn a_directory_that_is_there_and_never_opens_is_not_asked_for_ever() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&["odd"]);
+    let mut turned = hand.looked("odd", Ok(Kind::Dir));
+    for _ in 0..10 {
+        if lists(&turned).is_empty() {
+            break;
+        }
+        hand.turn(vec![Fact::ListFailed { mirror: 0, dir: rel("odd"), why: Absent::Gone }]);
+        turned = hand.looked("odd", Ok(Kind::Dir));
+    }
+    let id = hand.engine.core.mirrors[0].id;
+    let status = Reader::of(hand.engine.into_journal());
+    let folder = status.below(id, &rel("odd")).expect("a state").expect("a folder");
+    assert_eq!(folder.failed_directories, 1, "that is said");
+}
+
+#[test]
+fn listing_a_new_directory_does_not_put_the_next_full_scan_off() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&[]);
+    // The scan that heals is due within 1.1 hours, whatever appears in between.
+    for n in 0..6 {
+        hand.wait(700_000);
+        let turned = hand.looked(&format!("d{n}"), Ok(Kind::Dir));
+        if turned.effects.contains(&Effect::Root(0)) {
+            return;
+        }
+        hand.turn(vec![page(&format!("d{n}"), Vec::new())]);
+    }
+    panic!("no full scan in 70 minutes");
+}
+
+#[test]
+fn lost_hints_are_made_good_although_a_directory_is_being_listed() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&["a", "b"]);
+    let turned = hand.looked("a", Ok(Kind::Dir));
+    assert_eq!(lists(&turned), ["a"]);
+    hand.turn(vec![Fact::Overflow]);
+    hand.wait(2_000);
+    // More waits to be listed: that does not put the full scan off either.
+    let look = Fact::Looked { mirror: 0, path: rel("b"), what: Ok(Kind::Dir) };
+    let turned = hand.turn(vec![look, page("a", Vec::new())]);
+    assert!(turned.effects.contains(&Effect::Root(0)), "{:?}", turned.effects);
+}
+
+#[test]
+fn what_was_lost_during_a_full_scan_leads_to_another() {
+    let mut hand = Hand::new();
+    hand.turn(Vec::new());
+    hand.turn(vec![root_there()]);
+    hand.turn(vec![Fact::Overflow]);
+    hand.turn(vec![page("", Vec::new())]);
+    hand.wait(2_000);
+    assert_eq!(hand.turn(Vec::new()).effects, [Effect::Root(0)]);
+}
+
+#[test]
+fn nobody_cares_what_happens_in_a_directory_that_is_left_out() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&["a", "out"]);
+    // It is excluded from now on; its watch stays.
+    hand.looked("out", Ok(Kind::Skipped(crate::tree::Skip::Excluded)));
+    let turned = hand.looked("out/log", Ok(Kind::File(print(5, 9))));
+    assert_eq!(turned.effects, []);
+    let turned = hand.looked("out/deep/log", Ok(Kind::File(print(5, 9))));
+    assert_eq!(turned.effects, []);
+}
+
+#[test]
+fn what_lies_below_an_unknown_directory_is_found_without_listing_the_rest() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&["a", "b"]);
+    let turned = hand.looked("new/f", Ok(Kind::File(print(5, 9))));
+    assert_eq!(lists(&turned), [RelPath::root().to_string()]);
+    let turned = hand.turn(vec![page("", vec![dir("a"), dir("b"), dir("new")])]);
+    assert_eq!(lists(&turned), ["new"], "a and b are known");
+    let turned = hand.turn(vec![page("new", vec![file("f", print(5, 9))])]);
+    assert_eq!(lists(&turned), Vec::<String>::new());
+}
+
+/// The job of making a directory, if one was begun.
+fn making(turned: &Turned) -> Option<DirJobId> {
+    turned.effects.iter().find_map(|effect| match effect {
+        Effect::Directory { job, .. } => Some(*job),
+        _ => None,
+    })
+}
+
+fn blocked(hand: Hand) -> u64 {
+    let reader = Reader::of(hand.engine.into_journal());
+    reader.mirrors().expect("an answer")[0].counts.blocked
+}
+
+impl Hand {
+    /// A complete scan of a root with one directory, which cannot be read or is empty, and its making begun.
+    fn one_directory(&mut self, readable: bool) -> DirJobId {
+        self.turn(Vec::new());
+        self.turn(vec![root_there()]);
+        self.turn(vec![page("", vec![dir("d")])]);
+        let why = Absent::Unreadable("permission denied".into());
+        self.turn(vec![if readable {
+            page("d", Vec::new())
+        } else {
+            Fact::ListFailed { mirror: 0, dir: rel("d"), why }
+        }]);
+        self.wait(5_000);
+        let turned = self.turn(Vec::new());
+        making(&turned).expect("the directory is made")
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_said_to_be_whatever_becomes_of_its_copy() {
+    let mut hand = Hand::new();
+    let job = hand.one_directory(false);
+    let result = Err(Failure::new(Class::Transient, "reset"));
+    hand.turn(vec![Fact::Directory { job, result }]);
+    hand.wait(600_000);
+    let job = making(&hand.turn(Vec::new())).expect("it is tried again");
+    hand.turn(vec![Fact::Directory { job, result: Ok(()) }]);
+    assert_eq!(blocked(hand), 1, "nothing in it was ever read");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_tried_again_whatever_else_was_wrong_with_it() {
+    let mut hand = Hand::new();
+    let job = hand.one_directory(true);
+    let result = Err(Failure::new(Class::Permanent, "a file is in the way"));
+    hand.turn(vec![Fact::Directory { job, result }]);
+    // It cannot be read for a while.
+    hand.looked("d", Ok(Kind::Dir));
+    let why = Absent::Unreadable("permission denied".into());
+    hand.turn(vec![Fact::ListFailed { mirror: 0, dir: rel("d"), why }]);
+    hand.looked("d", Ok(Kind::Dir));
+    hand.turn(vec![page("d", Vec::new())]);
+    let turned = hand.turn(vec![Fact::Retry(Retry::All)]);
+    let job = making(&turned).expect("a person asked for it");
+    let result = Err(Failure::new(Class::Permanent, "a file is in the way"));
+    hand.turn(vec![Fact::Directory { job, result }]);
+    assert_eq!(blocked(hand), 1);
+}
