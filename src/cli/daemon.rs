@@ -36,6 +36,11 @@ impl Daemon {
         }))
     }
 
+    /// Since when it runs, milliseconds since the Unix epoch.
+    pub(super) fn since_ms(&self) -> i64 {
+        self.holder.since_ms
+    }
+
     /// What it can do.
     pub(super) fn worker(&self) -> Worker {
         match (self.stopped, self.stuck) {

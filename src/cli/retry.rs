@@ -68,7 +68,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
             (false, Worker::Nobody) => {
                 "no daemon works now; what failed is tried again as soon as one does"
             }
-            (false, Worker::Daemon | Worker::Stuck) => {
+            (false, Worker::Daemon | Worker::Stuck | Worker::Hangs) => {
                 "the daemon has not taken the request yet; it does so as soon as it can go on"
             }
         })?;

@@ -18,6 +18,9 @@ pub(super) struct Evidence<'a> {
     pub(super) audit: Option<&'a Audit>,
 }
 
+/// A scan takes so long at most, as a rule: ten million files.
+const SCAN_MS: i64 = 600_000;
+
 /// Whether anybody works on the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Worker {
@@ -27,6 +30,13 @@ pub(super) enum Worker {
     Daemon,
     /// A daemon runs and cannot write its journal: what the journal says is old.
     Stuck,
+    /// A daemon runs, and no scan of this mirror ended for far longer than one should take: it hangs.
+    Hangs,
+}
+
+/// How old the last complete scan may be under a daemon that works.
+pub(super) fn patience_ms(mirror: &Mirror) -> i64 {
+    crate::clock::to_ms(mirror.rescan).saturating_mul(2).saturating_add(SCAN_MS)
 }
 
 /// What a condition means for its mirror, by its word: a newer journal may have others than this
@@ -65,7 +75,7 @@ pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
     if status.scanned_at_ms.is_none() {
         return "unknown";
     }
-    if evidence.worker == Worker::Stuck {
+    if matches!(evidence.worker, Worker::Stuck | Worker::Hangs) {
         return "behind";
     }
     let failed = counts.blocked + counts.retrying + counts.retrying_directories;
@@ -113,6 +123,11 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
         reasons.push(
             "the daemon cannot write its journal, so nothing newer than this is known; is the disk of the state folder full?"
                 .to_owned(),
+        );
+    }
+    if evidence.worker == Worker::Hangs {
+        reasons.push(
+            "no scan has ended for twice the time of `rescan`: does the filesystem of the folder still answer?".to_owned(),
         );
     }
     let counts = &status.counts;
@@ -267,9 +282,10 @@ mod tests {
     #[test]
     fn a_journal_that_is_not_written_proves_nothing() {
         let status = status();
-        let worker = Worker::Stuck;
-        let evidence = Evidence { status: Some(&status), same: true, worker, audit: None };
-        assert_eq!((state(&evidence), reasons(&evidence).len()), ("behind", 1));
+        for worker in [Worker::Stuck, Worker::Hangs] {
+            let evidence = Evidence { status: Some(&status), same: true, worker, audit: None };
+            assert_eq!((state(&evidence), reasons(&evidence).len()), ("behind", 1));
+        }
     }
 
     #[test]
