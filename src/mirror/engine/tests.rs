@@ -34,18 +34,23 @@ fn file(name: &str, print: Fingerprint) -> Found {
 
 impl Hand {
     fn new() -> Hand {
+        Hand::with_mirrors(1)
+    }
+
+    fn with_mirrors(count: usize) -> Hand {
+        let mirror = |n: usize| MirrorSettings {
+            name: if n == 0 { "m".into() } else { format!("m{n}") },
+            local: PathBuf::from(format!("/m{n}")),
+            remote: if n == 0 { Vec::new() } else { vec![format!("r{n}")] },
+            target: format!("lib/-/{n}"),
+            settle: SETTLE,
+            settle_max: Duration::from_secs(300),
+            rescan: Duration::from_secs(3600),
+            poll_interval: Duration::from_secs(60),
+            watch: true,
+        };
         let settings = Settings {
-            mirrors: vec![MirrorSettings {
-                name: "m".into(),
-                local: PathBuf::from("/m"),
-                remote: Vec::new(),
-                target: "lib/-/".into(),
-                settle: SETTLE,
-                settle_max: Duration::from_secs(300),
-                rescan: Duration::from_secs(3600),
-                poll_interval: Duration::from_secs(60),
-                watch: true,
-            }],
+            mirrors: (0..count).map(mirror).collect(),
             concurrency: 4,
             once: false,
             dry_run: false,
