@@ -82,15 +82,26 @@ impl Turn<'_> {
         after: Option<&RelPath>,
         upto: Option<&RelPath>,
     ) -> Result<Vec<DirRow>, JournalError> {
-        let mut statement = self.tx.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM dir WHERE parent_id = ?1
-               AND (?2 IS NULL OR path > ?2) AND (?3 IS NULL OR path <= ?3) ORDER BY path"
-        ))?;
-        let rows = statement.query_map(
-            params![parent.0, after.map(RelPath::as_bytes), upto.map(RelPath::as_bytes)],
-            dir_row,
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        // No path but that of the root is empty, and the root is in nothing.
+        let after = after.map(RelPath::as_bytes).unwrap_or_default();
+        // Two statements: with `upto` optional in one, its bound would not narrow the search.
+        let rows = match upto {
+            Some(upto) => self
+                .tx
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM dir WHERE parent_id = ?1 AND path > ?2 AND path <= ?3 ORDER BY path"
+                ))?
+                .query_map(params![parent.0, after, upto.as_bytes()], dir_row)?
+                .collect::<Result<_, _>>()?,
+            None => self
+                .tx
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM dir WHERE parent_id = ?1 AND path > ?2 ORDER BY path"
+                ))?
+                .query_map(params![parent.0, after], dir_row)?
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(rows)
     }
 
     /// When to create a directory on the remote; [`NEVER_MS`] for a blocked one.
@@ -149,12 +160,12 @@ impl Turn<'_> {
     pub fn dir_lost(&self, id: DirId, next_at_ms: i64) -> Result<(), JournalError> {
         let Some(row) = self.dir(id)? else { return Ok(()) };
         let (from, upto) = subtree(&row.path);
+        let all = at_and_below(upto.is_some());
         self.tx
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "UPDATE dir SET created_at_ms = NULL, next_at_ms = coalesce(next_at_ms, ?5)
-                  WHERE mirror_id = ?1 AND created_at_ms IS NOT NULL AND gone_at_ms IS NULL
-                    AND (id = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))",
-            )?
+                  WHERE created_at_ms IS NOT NULL AND gone_at_ms IS NULL AND id IN ({all})"
+            ))?
             .execute(params![row.mirror.0, id.0, from, upto, next_at_ms])?;
         Ok(())
     }
@@ -178,16 +189,24 @@ impl Turn<'_> {
         Ok(first)
     }
 
-    /// Directories that are due to be created, the deepest of a branch first: one call makes those above.
+    /// Directories of a mirror that are due to be created, the deepest of a branch first: one call makes those
+    /// above.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn due_dirs(&self, now_ms: i64, limit: usize) -> Result<Vec<DirRow>, JournalError> {
+    pub fn due_dirs(
+        &self,
+        mirror: MirrorId,
+        now_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<DirRow>, JournalError> {
+        // The second bound is that of the index, word for word: without it the index does not serve.
         let mut statement = self.tx.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM dir WHERE next_at_ms IS NOT NULL AND next_at_ms <= ?1
-              ORDER BY mirror_id, path DESC LIMIT ?2"
+            "SELECT {COLUMNS} FROM dir INDEXED BY dir_wanted
+              WHERE mirror_id = ?1 AND next_at_ms IS NOT NULL AND next_at_ms < {NEVER_MS} AND next_at_ms <= ?2
+              ORDER BY path DESC LIMIT ?3"
         ))?;
-        let rows = statement.query_map(params![now_ms, to_sql_limit(limit)], dir_row)?;
+        let rows = statement.query_map(params![mirror.0, now_ms, to_sql_limit(limit)], dir_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -212,8 +231,7 @@ impl Turn<'_> {
     pub fn tree_gone(&self, id: DirId, at_ms: i64) -> Result<u64, JournalError> {
         let Some(row) = self.dir(id)? else { return Ok(0) };
         let (from, upto) = subtree(&row.path);
-        let all = "SELECT id FROM dir WHERE mirror_id = ?1
-                    AND (id = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))";
+        let all = at_and_below(upto.is_some());
         let within: [&dyn ToSql; 4] = [&row.mirror.0, &id.0, &from, &upto];
         for table in ["skipped", "trouble", "unreadable"] {
             self.tx
@@ -231,9 +249,10 @@ impl Turn<'_> {
             params![row.mirror.0, id.0, from, upto, at_ms],
         )?;
         self.tx.execute(
-            "UPDATE dir SET gone_at_ms = ?5, next_at_ms = NULL
-              WHERE mirror_id = ?1 AND gone_at_ms IS NULL
-                AND (id = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))",
+            &format!(
+                "UPDATE dir SET gone_at_ms = ?5, next_at_ms = NULL
+                  WHERE gone_at_ms IS NULL AND id IN ({all})"
+            ),
             params![row.mirror.0, id.0, from, upto, at_ms],
         )?;
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
@@ -250,6 +269,17 @@ pub(super) fn subtree(path: &RelPath) -> (Vec<u8>, Option<Vec<u8>>) {
     from.push(b'/');
     upto.push(b'/' + 1);
     (from, Some(upto))
+}
+
+/// The numbers of directory ?2 of mirror ?1 and of those between ?3 and ?4, the ends of its [`subtree`]. With an
+/// optional end in one statement, all that comes after it would be read: a tree that is removed from its leaves up
+/// would cost the square of its directories.
+pub(super) fn at_and_below(ends: bool) -> &'static str {
+    if ends {
+        "SELECT ?2 UNION ALL SELECT id FROM dir WHERE mirror_id = ?1 AND path >= ?3 AND path < ?4"
+    } else {
+        "SELECT ?2 UNION ALL SELECT id FROM dir WHERE mirror_id = ?1 AND path >= ?3 AND ?4 IS NULL"
+    }
 }
 
 pub(super) fn to_sql_limit(limit: usize) -> i64 {

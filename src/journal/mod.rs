@@ -12,6 +12,8 @@ mod migrate;
 mod mirrors;
 mod notes;
 mod open;
+#[cfg(test)]
+mod plans;
 mod query;
 mod remote;
 mod retry;

@@ -80,13 +80,27 @@ impl Turn<'_> {
         after: Option<&[u8]>,
         upto: Option<&[u8]>,
     ) -> Result<Vec<SkippedRow>, JournalError> {
-        let mut statement = self.tx.prepare_cached(
-            "SELECT dir_id, name, reason FROM skipped
-              WHERE dir_id = ?1 AND name > ?2 AND (?3 IS NULL OR name <= ?3) ORDER BY name",
-        )?;
-        let rows =
-            statement.query_map(params![dir.0, after.unwrap_or_default(), upto], skipped_row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let after = after.unwrap_or_default();
+        // Two statements: with `upto` optional in one, its bound would not narrow the search.
+        let rows = match upto {
+            Some(upto) => self
+                .tx
+                .prepare_cached(
+                    "SELECT dir_id, name, reason FROM skipped
+                      WHERE dir_id = ?1 AND name > ?2 AND name <= ?3 ORDER BY name",
+                )?
+                .query_map(params![dir.0, after, upto], skipped_row)?
+                .collect::<Result<_, _>>()?,
+            None => self
+                .tx
+                .prepare_cached(
+                    "SELECT dir_id, name, reason FROM skipped
+                      WHERE dir_id = ?1 AND name > ?2 ORDER BY name",
+                )?
+                .query_map(params![dir.0, after], skipped_row)?
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(rows)
     }
 
     /// Whether one entry is left out, and why.

@@ -71,11 +71,9 @@ impl Turn<'_> {
     pub fn tree_listed(&self, id: DirId, at_ms: i64) -> Result<(), JournalError> {
         let Some(row) = self.dir(id)? else { return Ok(()) };
         let (from, upto) = super::dirs::subtree(&row.path);
+        let all = super::dirs::at_and_below(upto.is_some());
         self.tx
-            .prepare_cached(
-                "UPDATE dir SET listed_at_ms = ?5
-                  WHERE mirror_id = ?1 AND (id = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))",
-            )?
+            .prepare_cached(&format!("UPDATE dir SET listed_at_ms = ?5 WHERE id IN ({all})"))?
             .execute(params![row.mirror.0, id.0, from, upto, at_ms])?;
         Ok(())
     }

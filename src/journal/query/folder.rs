@@ -79,15 +79,26 @@ impl Reader {
         after: Option<&RelPath>,
         upto: Option<&RelPath>,
     ) -> Result<Vec<KnownDir>, JournalError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, path, gone_at_ms IS NOT NULL FROM dir WHERE parent_id = ?1
-               AND (?2 IS NULL OR path > ?2) AND (?3 IS NULL OR path <= ?3) ORDER BY path",
-        )?;
-        let rows = statement.query_map(
-            params![parent.0, after.map(RelPath::as_bytes), upto.map(RelPath::as_bytes)],
-            known_dir,
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let after = after.map(RelPath::as_bytes).unwrap_or_default();
+        let rows = match upto {
+            Some(upto) => self
+                .connection
+                .prepare_cached(
+                    "SELECT id, path, gone_at_ms IS NOT NULL FROM dir
+                      WHERE parent_id = ?1 AND path > ?2 AND path <= ?3 ORDER BY path",
+                )?
+                .query_map(params![parent.0, after, upto.as_bytes()], known_dir)?
+                .collect::<Result<_, _>>()?,
+            None => self
+                .connection
+                .prepare_cached(
+                    "SELECT id, path, gone_at_ms IS NOT NULL FROM dir
+                      WHERE parent_id = ?1 AND path > ?2 ORDER BY path",
+                )?
+                .query_map(params![parent.0, after], known_dir)?
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(rows)
     }
 }
 

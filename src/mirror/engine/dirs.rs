@@ -48,24 +48,30 @@ impl Core {
         if room == 0 {
             return Ok(());
         }
-        for dir in work.turn.due_dirs(work.now.unix_ms, DUE_DIRS)? {
+        for offset in 0..self.mirrors.len() {
+            // None of them has to wait until another has no more directories.
+            let mirror = (self.first_mirror + offset) % self.mirrors.len();
+            let Some(state) = self.mirrors.get(mirror) else { continue };
             if room == 0 {
                 break;
             }
-            if dir.created_at_ms.is_some() || dir.gone_at_ms.is_some() {
-                work.turn.set_dir_next(dir.id, None)?;
+            if state.scan.is_held() {
                 continue;
             }
-            let Some(mirror) = self.mirrors.iter().position(|m| m.id == dir.mirror) else {
-                continue;
-            };
-            if self.mirrors.get(mirror).is_some_and(|m| m.scan.is_held()) {
-                continue;
+            for dir in work.turn.due_dirs(state.id, work.now.unix_ms, DUE_DIRS)? {
+                if room == 0 {
+                    break;
+                }
+                if dir.created_at_ms.is_some() || dir.gone_at_ms.is_some() {
+                    work.turn.set_dir_next(dir.id, None)?;
+                    continue;
+                }
+                let jobs = self.dir_jobs.len();
+                self.make_directory(work, mirror, &dir)?;
+                room -= self.dir_jobs.len().saturating_sub(jobs).min(room);
             }
-            let jobs = self.dir_jobs.len();
-            self.make_directory(work, mirror, &dir)?;
-            room -= self.dir_jobs.len().saturating_sub(jobs).min(room);
         }
+        self.first_mirror = self.first_mirror.wrapping_add(1);
         Ok(())
     }
 

@@ -53,6 +53,8 @@ struct Core {
     mirrors: Vec<MirrorState>,
     transfers: HashMap<TransferId, Active>,
     dir_jobs: HashMap<DirJobId, DirJob>,
+    /// The mirror that is first to have directories made.
+    first_mirror: usize,
     /// Topmost missing directories of the jobs that run: two jobs never share one.
     dir_keys: HashSet<DirId>,
     /// Entries that are held in memory: waiting here, parked, or in a transfer.
@@ -201,6 +203,7 @@ impl Engine {
                 mirrors,
                 transfers: HashMap::new(),
                 dir_jobs: HashMap::new(),
+                first_mirror: 0,
                 dir_keys: HashSet::new(),
                 held: HashSet::new(),
                 small: Vec::new(),

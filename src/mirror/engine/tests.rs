@@ -34,26 +34,28 @@ fn file(name: &str, print: Fingerprint) -> Found {
 
 impl Hand {
     fn new() -> Hand {
-        Hand::with(&["m"])
+        Hand::with_mirrors(1)
     }
 
-    fn with(names: &[&str]) -> Hand {
-        let mirrors = names
-            .iter()
-            .map(|name| MirrorSettings {
-                name: (*name).into(),
-                local: PathBuf::from(format!("/{name}")),
-                remote: Vec::new(),
-                target: format!("lib/-/{name}"),
-                settle: SETTLE,
-                settle_max: Duration::from_secs(300),
-                rescan: Duration::from_secs(3600),
-                poll_interval: Duration::from_secs(60),
-                watch: true,
-            })
-            .collect();
-        let settings =
-            Settings { mirrors, concurrency: 4, once: false, dry_run: false, lost_journal: None };
+    fn with_mirrors(count: usize) -> Hand {
+        let mirror = |n: usize| MirrorSettings {
+            name: if n == 0 { "m".into() } else { format!("m{n}") },
+            local: PathBuf::from(format!("/m{n}")),
+            remote: if n == 0 { Vec::new() } else { vec![format!("r{n}")] },
+            target: format!("lib/-/{n}"),
+            settle: SETTLE,
+            settle_max: Duration::from_secs(300),
+            rescan: Duration::from_secs(3600),
+            poll_interval: Duration::from_secs(60),
+            watch: true,
+        };
+        let settings = Settings {
+            mirrors: (0..count).map(mirror).collect(),
+            concurrency: 4,
+            once: false,
+            dry_run: false,
+            lost_journal: None,
+        };
         let now = Now { unix_ms: 1_000_000_000, mono_ms: 1_000 };
         let journal = Journal::in_memory().expect("a journal");
         let engine = Engine::new(journal, settings, now, Rng::with_seed(1)).expect("an engine");
@@ -311,7 +313,7 @@ fn a_directory_that_is_refused_with_thousands_of_files_keeps_nobody_waiting() {
 
 #[test]
 fn a_held_mirror_with_much_to_do_keeps_no_other_waiting() {
-    let mut hand = Hand::with(&["a", "b"]);
+    let mut hand = Hand::with_mirrors(2);
     hand.turn(Vec::new());
     hand.turn(vec![root(0)]);
     hand.turn(vec![page(0, RelPath::root(), many(5_000))]);

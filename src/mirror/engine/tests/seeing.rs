@@ -218,3 +218,25 @@ fn a_directory_that_cannot_be_made_is_tried_again_whatever_else_was_wrong_with_i
     hand.turn(vec![Fact::Directory { job, result }]);
     assert_eq!(blocked(hand), 1);
 }
+
+#[test]
+fn directories_of_a_mirror_whose_root_is_gone_leave_room_for_others() {
+    let mut hand = Hand::with_mirrors(2);
+    hand.turn(Vec::new());
+    for mirror in 0..2 {
+        let seen = Ok((RootId { inode: 2, fsid: 3 }, false));
+        hand.turn(vec![Fact::Root { mirror, seen }]);
+    }
+    let names: Vec<String> = (0..200).map(|n| format!("d{n:03}")).collect();
+    for mirror in 0..2 {
+        let entries = names.iter().map(|name| dir(name)).collect();
+        let dir = RelPath::root();
+        hand.turn(vec![Fact::Page { mirror, dir, entries, last: true, watched: true }]);
+    }
+    // The root of the first goes before anything was made.
+    let why = Absent::Root("gone".into());
+    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("x"), what: Err(why) }]);
+    hand.wait(5_000);
+    let turned = hand.turn(Vec::new());
+    assert!(making(&turned).is_some(), "{:?}", turned.effects);
+}
