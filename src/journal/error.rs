@@ -58,10 +58,11 @@ impl JournalError {
 impl From<rusqlite::Error> for JournalError {
     fn from(error: rusqlite::Error) -> JournalError {
         use rusqlite::ErrorCode as Code;
-        // The schema does not let such values in: bits were flipped.
+        // The schema does not let such values in, and knows every name that a statement of ours says: bits were flipped.
         if matches!(
             error,
-            rusqlite::Error::FromSqlConversionFailure(..)
+            rusqlite::Error::SqlInputError { .. }
+                | rusqlite::Error::FromSqlConversionFailure(..)
                 | rusqlite::Error::InvalidColumnType(..)
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::Utf8Error(..)

@@ -142,35 +142,23 @@ pub(super) fn settings(connection: &Connection) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Reads the page that every table starts with, so that a damaged file shows itself now.
+/// Compares the schema with the one that the migrations make: a bit flipped there renames a column.
 fn shape_is_whole(connection: &Connection) -> Result<(), JournalError> {
-    for table in [
-        "mirror",
-        "dir",
-        "file",
-        "upload",
-        "trouble",
-        "skipped",
-        "condition",
-        "activity",
-        "remote",
-        "unreadable",
-    ] {
-        connection.query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(())).or_else(
-            |error| match error {
-                rusqlite::Error::QueryReturnedNoRows => Ok(()),
-                rusqlite::Error::SqliteFailure(failure, message)
-                    if failure.code == rusqlite::ErrorCode::Unknown =>
-                {
-                    Err(JournalError::Damaged(
-                        message.unwrap_or_else(|| format!("no table {table}")),
-                    ))
-                }
-                other => Err(other.into()),
-            },
-        )?;
+    let mut fresh = Connection::open_in_memory()?;
+    migrate::migrate(&mut fresh)?;
+    if shape(connection)? == shape(&fresh)? {
+        Ok(())
+    } else {
+        Err(JournalError::Damaged("its tables are not those of a journal".to_owned()))
     }
-    Ok(())
+}
+
+fn shape(connection: &Connection) -> Result<Vec<(String, String)>, JournalError> {
+    let mut statement = connection.prepare(
+        "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Reads all of it, indexes too: a row that an index does not know would never be found to be pending. A third of

@@ -29,6 +29,7 @@ fn everything(turn: &Turn<'_>) -> Result<(), JournalError> {
         changed_at_ms: Some(1),
         next_at_ms: Some(1),
         gone_at_ms: None,
+        unsure: false,
     };
     turn.put_file(&row)?;
     turn.file(&id)?;
@@ -64,7 +65,10 @@ fn everything(turn: &Turn<'_>) -> Result<(), JournalError> {
     })?;
     turn.unreadable(dir)?;
     turn.remove_unreadable(dir)?;
-    turn.due_files(5, 10)?;
+    for share in [Share::Small, Share::Large] {
+        turn.due_files(&[mirror], share, 5, 10)?;
+    }
+    turn.set_unsure(&id, 5)?;
     turn.next_file_due(5)?;
     turn.due_dirs(mirror, 5, 10)?;
     turn.next_dir_due(5)?;
