@@ -8,16 +8,13 @@ use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{Fact, MirrorIndex};
 use crate::mirror::step::{Failure, Outcome};
 use crate::relpath::RelPath;
-use crate::tree::{ReadError, Reading, Root, RootError, WatchError, open};
+use crate::tree::{ReadError, Reading, Root, WatchError, open};
 
 impl Inner {
     pub(super) fn look_at_root(&self, mirror: MirrorIndex) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         let seen = Root::open(&local.root).and_then(|root| {
-            let empty = std::fs::read_dir(&local.root)
-                .map_err(|error| RootError::Unreadable(local.root.clone(), error.to_string()))?
-                .next()
-                .is_none();
+            let empty = root.is_empty(&local.root)?;
             Ok((root.id(), empty))
         });
         self.report_blocking(Fact::Root { mirror, seen });
