@@ -256,7 +256,7 @@ fn disk_json(place: &Place<'_>) -> Value {
     let kind = match &explained.kind {
         Err(Absent::Gone) => "absent",
         Err(Absent::Root(_)) => "root-missing",
-        Err(Absent::Unreadable(_)) => "unreadable",
+        Err(Absent::Unreadable(_) | Absent::Short(_)) => "unreadable",
         Ok(_) => word(explained.bare),
     };
     let print = match explained.bare {

@@ -32,7 +32,7 @@ pub(super) fn outlook(outlook: &Outlook<'_>) -> String {
         (Some(Err(Absent::Root(_))), _) => {
             "nothing is concluded from a missing root: mount it or put it back".to_owned()
         }
-        (Some(Err(Absent::Unreadable(_))), _) => {
+        (Some(Err(Absent::Unreadable(_) | Absent::Short(_))), _) => {
             "let the user of the daemon read it; it is tried again at each scan".to_owned()
         }
         (_, "synced") => "nothing: the library has exactly this".to_owned(),

@@ -243,7 +243,7 @@ fn judge_file(
     }
     match now {
         Err(Absent::Root(message)) => ("unknown", message.clone()),
-        Err(Absent::Unreadable(message)) => {
+        Err(Absent::Unreadable(message) | Absent::Short(message)) => {
             let word = if journal == EntryState::Blocked { "blocked" } else { "unknown" };
             (word, format!("it cannot be looked at: {message}"))
         }

@@ -120,7 +120,9 @@ fn folder(
         Err(Absent::Root(message)) => audit.root = Some(message),
         // It was there when the folder above was listed.
         Err(Absent::Gone) => audit.add(Finding::Gone, dir.clone()),
-        Err(Absent::Unreadable(_)) => audit.add(Finding::Unreadable, dir.clone()),
+        Err(Absent::Unreadable(_) | Absent::Short(_)) => {
+            audit.add(Finding::Unreadable, dir.clone())
+        }
     }
     Ok(())
 }

@@ -54,6 +54,10 @@ pub enum Absent {
     /// It cannot be read: nothing is known of it.
     #[error("{0}")]
     Unreadable(String),
+    /// This machine is short of something for the moment, like descriptors: nothing is known of it, and nothing is
+    /// wrong with it.
+    #[error("{0}")]
+    Short(String),
 }
 
 /// What a system error on a path below a root that could be opened means.
@@ -95,7 +99,8 @@ impl Absent {
         match Meaning::of(error) {
             Meaning::Vanished => Absent::Gone,
             Meaning::RootGone => Absent::Root(text()),
-            Meaning::Refused | Meaning::Shortage => Absent::Unreadable(text()),
+            Meaning::Refused => Absent::Unreadable(text()),
+            Meaning::Shortage => Absent::Short(text()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use super::entry::{Absent, Found, Kind, Skip, kind};
+use super::entry::{Absent, Found, Kind, Meaning, Skip, kind};
 use super::filter::{self, BaseRules, FileRules, IGNORE_FILE, Rule};
 use super::names;
 use super::root::{Root, RootError, RootId};
@@ -62,7 +62,7 @@ impl Lister {
         dir: &RelPath,
         mut page: impl FnMut(Vec<Found>, bool) -> bool,
     ) -> Result<(), Absent> {
-        let root = Root::open(&self.local).map_err(|error| Absent::Root(error.to_string()))?;
+        let root = Root::open(&self.local).map_err(no_root)?;
         let fd = root.open_dir(dir).map_err(Absent::of)?;
         let files = self.ignore_files(&root, dir)?;
         let mut names = Vec::new();
@@ -88,6 +88,9 @@ impl Lister {
                     }
                     // Removed since it was listed.
                     Err(Errno::NOENT) => {}
+                    Err(error) if Meaning::of(error) == Meaning::Shortage => {
+                        return Err(unreadable(error));
+                    }
                     Err(_) => found.push(Found { name: name.clone(), kind: Kind::Unknown }),
                 }
             }
@@ -103,7 +106,7 @@ impl Lister {
     /// # Errors
     /// It is gone, or nothing is known of it.
     pub fn look(&self, path: &RelPath) -> Result<Kind, Absent> {
-        let root = Root::open(&self.local).map_err(|error| Absent::Root(error.to_string()))?;
+        let root = Root::open(&self.local).map_err(no_root)?;
         let Some((dir, name)) = path.split() else { return Ok(Kind::Dir) };
         let kind = root.look(path)?;
         let files = self.ignore_files(&root, &dir)?;
@@ -120,7 +123,7 @@ impl Lister {
         let root = match Root::open(&self.local) {
             Ok(root) => root,
             Err(error) => {
-                let kind = Err(Absent::Root(error.to_string()));
+                let kind = Err(no_root(error));
                 return Explained { kind, bare: None, ..last };
             }
         };
@@ -187,8 +190,9 @@ impl Lister {
                 }
                 Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => {
-                    let error = std::io::Error::from(error);
-                    return Err(Absent::Unreadable(format!("cannot read {path}: {error}")));
+                    let short = Meaning::of(error) == Meaning::Shortage;
+                    let text = format!("cannot read {path}: {}", std::io::Error::from(error));
+                    return Err(if short { Absent::Short(text) } else { Absent::Unreadable(text) });
                 }
             }
             match segments.next() {
@@ -203,6 +207,20 @@ fn rules_of(texts: Vec<(RelPath, String)>) -> Vec<FileRules> {
     texts.into_iter().map(|(dir, text)| FileRules::new(dir, &text)).collect()
 }
 
+fn no_root(error: RootError) -> Absent {
+    match error {
+        RootError::Shortage(..) => Absent::Short(error.to_string()),
+        RootError::Missing(_) | RootError::NotDirectory(_) | RootError::Unreadable(..) => {
+            Absent::Root(error.to_string())
+        }
+    }
+}
+
+/// A directory that was opened cannot be read. It is not gone for that.
 fn unreadable(error: Errno) -> Absent {
-    Absent::Unreadable(std::io::Error::from(error).to_string())
+    let text = std::io::Error::from(error).to_string();
+    match Meaning::of(error) {
+        Meaning::Shortage => Absent::Short(text),
+        Meaning::Vanished | Meaning::RootGone | Meaning::Refused => Absent::Unreadable(text),
+    }
 }

@@ -75,6 +75,23 @@ impl Root {
         Ok(Root { fd, id: RootId { inode: stat.st_ino, fsid: filesystem.f_fsid }, stable })
     }
 
+    /// Whether nothing is in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or not now.
+    pub fn is_empty(&self, path: &Path) -> Result<bool, RootError> {
+        let entries = std::fs::read_dir(path).map_err(|error| {
+            let meaning = error.raw_os_error().map(Errno::from_raw_os_error).map(Meaning::of);
+            match meaning {
+                Some(Meaning::Shortage) => {
+                    RootError::Shortage(path.to_path_buf(), error.to_string())
+                }
+                _ => RootError::Unreadable(path.to_path_buf(), error.to_string()),
+            }
+        })?;
+        Ok(entries.take(1).count() == 0)
+    }
+
     /// Which directory it is.
     #[must_use]
     pub fn id(&self) -> RootId {

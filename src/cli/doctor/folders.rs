@@ -56,7 +56,7 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
         match listed {
             // Removed since its parent was listed.
             Ok(()) | Err(Absent::Gone) => {}
-            Err(Absent::Root(why) | Absent::Unreadable(why)) => {
+            Err(Absent::Root(why) | Absent::Unreadable(why) | Absent::Short(why)) => {
                 count.unreadable += 1;
                 let shown = mirror.local.join(dir.as_path());
                 count.first.get_or_insert_with(|| format!("{}: {why}", shown.display()));

@@ -7,10 +7,12 @@ mod adopt;
 mod dirs;
 mod endings;
 mod finish;
+mod looks;
 mod observe;
 mod orphans;
 mod scan;
 mod service;
+mod shortage;
 mod stack;
 mod transfers;
 
@@ -288,12 +290,7 @@ impl Core {
             }
             Fact::ListFailed { mirror, dir, why } => self.list_failed(work, mirror, &dir, why),
             Fact::Looked { mirror, path, what } => self.looked(work, mirror, &path, what),
-            Fact::Hints { mirror, paths } => {
-                if let Some(state) = self.mirrors.get_mut(mirror) {
-                    state.hints.extend(paths);
-                }
-                Ok(())
-            }
+            Fact::Hints { mirror, paths } => self.hinted(work, mirror, paths),
             Fact::Overflow => self.overflow(work),
             Fact::Step { transfer, outcome } => self.stepped(work, transfer, outcome),
             Fact::Directory { job, result } => self.directory_made(work, job, result),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::shortage::Shortage;
 use super::stack::{Reach, Stack, Wanted};
 use super::{Core, Work};
 use crate::clock::to_ms;
@@ -14,9 +15,7 @@ use crate::tree::{Absent, RootError, RootId};
 /// A held root is looked at again after this long.
 const HELD_WAIT_MS: i64 = 15_000;
 /// After lost hints, a scan waits so long for others to be lost.
-const OVERFLOW_WAIT_MS: i64 = 1_000;
-/// Paths looked at in one effect.
-const LOOKS: usize = 512;
+pub(super) const OVERFLOW_WAIT_MS: i64 = 1_000;
 
 /// How far the scan of one mirror got.
 #[derive(Debug)]
@@ -31,6 +30,8 @@ pub(super) struct ScanState {
     pub(super) current: Option<Current>,
     /// Directories whose last listing said that they are gone.
     pub(super) doubted: HashSet<RelPath>,
+    /// The machine was short of something when it was last asked.
+    pub(super) short: Shortage,
     /// No scan was ever complete.
     pub(super) first: bool,
     pub(super) passed: bool,
@@ -69,6 +70,7 @@ impl ScanState {
             stack: Stack::default(),
             current: None,
             doubted: HashSet::new(),
+            short: Shortage::default(),
             first,
             passed: false,
             held: false,
@@ -94,11 +96,12 @@ impl ScanState {
     }
 
     pub(super) fn next_at_ms(&self) -> Option<i64> {
-        match self.phase {
+        let full = match self.phase {
             Phase::Idle => self.next_full_at_ms,
             // Its facts wake the engine.
             Phase::Root | Phase::Listing => None,
-        }
+        };
+        [full, self.short.until_ms()].into_iter().flatten().min()
     }
 
     /// A full scan runs: it began before whatever happens now.
@@ -150,29 +153,6 @@ impl Core {
         Ok(())
     }
 
-    fn advance_looks(&mut self, work: &mut Work<'_>, index: usize) {
-        let Some(state) = self.mirrors.get_mut(index) else { return };
-        if state.scan.held {
-            state.hints.clear();
-            return;
-        }
-        let paths: Vec<RelPath> = state
-            .hints
-            .iter()
-            .filter(|path| !state.looking.contains(*path))
-            .take(LOOKS)
-            .cloned()
-            .collect();
-        if paths.is_empty() {
-            return;
-        }
-        for path in &paths {
-            state.hints.remove(path);
-            state.looking.insert(path.clone());
-        }
-        work.out.effects.push(Effect::Look { mirror: index, paths });
-    }
-
     /// Lists the next directory, or ends the scan.
     pub(super) fn next_listing(
         &mut self,
@@ -182,7 +162,10 @@ impl Core {
         loop {
             let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
             let scan = &mut state.scan;
-            if !matches!(scan.phase, Phase::Listing) || scan.current.is_some() {
+            if !matches!(scan.phase, Phase::Listing)
+                || scan.current.is_some()
+                || scan.short.waits(work.now.mono_ms)
+            {
                 return Ok(());
             }
             // Whatever waits to be listed, the full scan comes to it too.
@@ -263,6 +246,11 @@ impl Core {
             return Ok(());
         }
         let problem = match seen {
+            Err(RootError::Shortage(..)) if state.scan.short.wait(work.now.mono_ms) => {
+                state.scan.phase = Phase::Idle;
+                state.scan.next_full_at_ms = state.scan.short.until_ms();
+                return work.turn.mark_dirty(state.id, false);
+            }
             Err(error) => Some(error.to_string()),
             Ok((id, empty)) => {
                 let id = RootIdentity { inode: id.inode, fsid: id.fsid };
@@ -290,6 +278,7 @@ impl Core {
                 if work.turn.remove_condition(Some(state.id), ConditionKind::Root)? {
                     work.out.events.push(Event::Resumed { mirror: name });
                 }
+                state.scan.short.over();
                 state.scan.held = false;
                 state.scan.full = true;
                 state.scan.watched = 0;
@@ -343,6 +332,11 @@ impl Core {
             return Ok(());
         };
         match why {
+            Absent::Short(_) if state.scan.short.wait(work.now.mono_ms) => {
+                let counts = current.wanted.counts && current.after.is_none();
+                state.scan.stack.push(current.path, Wanted { counts, ..current.wanted });
+                return Ok(());
+            }
             Absent::Root(message) => return self.hold(work, index, &message),
             // Its parent was listed a moment ago: what is there now?
             Absent::Gone if !dir.is_root() => {
@@ -355,7 +349,7 @@ impl Core {
                 }
             }
             Absent::Gone => return self.hold(work, index, "the root is not there"),
-            Absent::Unreadable(message) => {
+            Absent::Unreadable(message) | Absent::Short(message) => {
                 let message = format!("cannot list the directory: {message}");
                 self.unreadable(work, index, current.id, dir, message)?;
             }

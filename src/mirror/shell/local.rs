@@ -2,44 +2,53 @@
 
 use std::path::PathBuf;
 
-use super::Inner;
+use super::{Inner, guard};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{Fact, MirrorIndex};
 use crate::mirror::step::{Failure, Outcome};
 use crate::relpath::RelPath;
-use crate::tree::{ReadError, Reading, Root, RootError, WatchError, open};
+use crate::tree::{Absent, ReadError, Reading, Root, RootError, WatchError, open};
 
 impl Inner {
     pub(super) fn look_at_root(&self, mirror: MirrorIndex) {
         let Some(local) = self.mirrors.get(mirror) else { return };
-        let seen = Root::open(&local.root).and_then(|root| {
-            let empty = std::fs::read_dir(&local.root)
-                .map_err(|error| RootError::Unreadable(local.root.clone(), error.to_string()))?
-                .next()
-                .is_none();
+        let look = || {
+            let root = Root::open(&local.root)?;
+            let empty = root.is_empty(&local.root)?;
             Ok((root.id(), empty))
-        });
+        };
+        let failed = || Err(RootError::Unreadable(local.root.clone(), guard::UNEXPECTED.into()));
+        let seen = guard::blocking(look, failed);
         self.report_blocking(Fact::Root { mirror, seen });
     }
 
     /// Watches first, then lists: what appears in between is seen by one or the other.
     pub(super) fn list(&self, mirror: MirrorIndex, dir: &RelPath) {
         let Some(local) = self.mirrors.get(mirror) else { return };
-        let watched = match (&self.watcher, local.watch) {
-            (Some(watcher), true) => match watcher.watch(&dir.below(&local.root)) {
-                Ok(()) => true,
-                Err(WatchError::Gone) => false,
-                Err(error) => {
-                    tracing::debug!(directory = %dir, %error, "not watched");
-                    false
-                }
-            },
-            _ => false,
+        let list = || {
+            let watched = match (&self.watcher, local.watch) {
+                (Some(watcher), true) => match watcher.watch(&dir.below(&local.root)) {
+                    Ok(()) => true,
+                    Err(WatchError::Gone) => false,
+                    Err(error) => {
+                        tracing::debug!(directory = %dir, %error, "not watched");
+                        false
+                    }
+                },
+                _ => false,
+            };
+            local.lister.list(dir, |entries, last| {
+                self.report_blocking(Fact::Page {
+                    mirror,
+                    dir: dir.clone(),
+                    entries,
+                    last,
+                    watched,
+                })
+            })
         };
-        let listed = local.lister.list(dir, |entries, last| {
-            self.report_blocking(Fact::Page { mirror, dir: dir.clone(), entries, last, watched })
-        });
+        let listed = guard::blocking(list, || Err(Absent::Unreadable(guard::UNEXPECTED.into())));
         if let Err(why) = listed {
             self.report_blocking(Fact::ListFailed { mirror, dir: dir.clone(), why });
         }
@@ -48,7 +57,8 @@ impl Inner {
     pub(super) fn look(&self, mirror: MirrorIndex, paths: Vec<RelPath>) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         for path in paths {
-            let what = local.lister.look(&path);
+            let failed = || Err(Absent::Unreadable(guard::UNEXPECTED.into()));
+            let what = guard::blocking(|| local.lister.look(&path), failed);
             if !self.report_blocking(Fact::Looked { mirror, path, what }) {
                 return;
             }

@@ -3,9 +3,11 @@
 //! Nothing is decided here. Every task can be abandoned at any moment: what it leaves behind is what a crash
 //! would leave, and the journal knows how to go on.
 
+mod guard;
 mod local;
 mod remote;
 mod requests;
+mod rounds;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::facts::{Effect, Fact, MirrorIndex, TransferId};
+use super::step::{Failure, Outcome};
+use crate::failure::Class;
 use crate::relpath::RelPath;
 use crate::smh::{Client, Form};
 use crate::tree::{Lister, Watcher};
@@ -137,31 +141,42 @@ impl Shell {
             }
             Effect::Step { transfer, mirror, path, target, fingerprint, step } => {
                 self.spawn(async move {
-                    let outcome =
-                        inner.step(transfer, mirror, path, &target, fingerprint, step).await;
+                    let work = inner.step(transfer, mirror, path, &target, fingerprint, step);
+                    let outcome = guard::task(work, || Outcome::Failed(unexpected())).await;
                     inner.mind_the_clock().await;
                     inner.report(Fact::Step { transfer, outcome }).await;
                 });
             }
             Effect::Directory { job, target } => {
                 self.spawn(async move {
-                    let result = inner.make_directory(target).await;
+                    let work = inner.make_directory(target);
+                    let result = guard::task(work, || Err(unexpected())).await;
                     inner.mind_the_clock().await;
                     inner.report(Fact::Directory { job, result }).await;
                 });
             }
             Effect::ListRemote { job, target } => {
-                self.spawn(async move { inner.list_remote(job, target).await });
+                self.spawn(async move {
+                    let ended = guard::task(inner.list_remote(job, target), || Err(())).await;
+                    if ended.is_err() {
+                        inner.report(Fact::RemoteListed { job, result: Err(unexpected()) }).await;
+                    }
+                });
             }
             Effect::Probe => {
                 self.spawn(async move {
-                    let result = inner.probe().await;
+                    let result = guard::task(inner.probe(), || Err(unexpected())).await;
                     inner.mind_the_clock().await;
                     inner.report(Fact::Probe(result)).await;
                 });
             }
         }
     }
+}
+
+/// What the engine is told of a task that panicked.
+fn unexpected() -> Failure {
+    Failure::new(Class::Defect, guard::UNEXPECTED)
 }
 
 impl Inner {

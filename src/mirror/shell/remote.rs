@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Inner;
 use super::local::{File, unreadable};
+use super::rounds::Rounds;
 use crate::digest::{BEGINNING_LEN, Digest};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
@@ -38,9 +39,10 @@ impl Inner {
     }
 
     /// Page by page, each a fact of its own: a directory may hold a million entries.
-    pub(super) async fn list_remote(&self, job: DirJobId, target: Vec<String>) {
+    pub(super) async fn list_remote(&self, job: DirJobId, target: Vec<String>) -> Result<(), ()> {
         let path = RemotePath::from_segments(target);
         let mut marker: Option<String> = None;
+        let mut rounds = Rounds::default();
         loop {
             let result = match &self.client {
                 None => Err(no_client()),
@@ -49,8 +51,7 @@ impl Inner {
             let result = match result {
                 Ok(page) => {
                     let next = page.next_marker.clone();
-                    // A marker that does not move would go round for ever.
-                    let last = next.is_none() || next == marker;
+                    let last = next.as_deref().is_none_or(|next| rounds.closes(next));
                     marker = next;
                     Ok(RemoteListing::Page { entries: entries(page), last })
                 }
@@ -60,7 +61,7 @@ impl Inner {
             let goes_on = matches!(result, Ok(RemoteListing::Page { last: false, .. }));
             self.report(Fact::RemoteListed { job, result }).await;
             if !goes_on {
-                return;
+                return Ok(());
             }
         }
     }

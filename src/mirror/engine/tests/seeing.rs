@@ -240,3 +240,59 @@ fn directories_of_a_mirror_whose_root_is_gone_leave_room_for_others() {
     let turned = hand.turn(Vec::new());
     assert!(making(&turned).is_some(), "{:?}", turned.effects);
 }
+
+#[test]
+fn a_shortage_of_the_machine_holds_no_mirror() {
+    let mut hand = Hand::new();
+    hand.turn(Vec::new());
+    let short = || crate::tree::RootError::Shortage("/m".into(), "too many open files".into());
+    hand.turn(vec![Fact::Root { mirror: 0, seen: Err(short()) }]);
+    assert!(!hand.engine.core.mirrors[0].scan.is_held());
+    assert_eq!(hand.turn(Vec::new()).effects, [], "not at once");
+    hand.wait(6_000);
+    assert_eq!(hand.turn(Vec::new()).effects, [Effect::Root(0)]);
+    // It goes on and on: that is said.
+    for _ in 0..20 {
+        hand.turn(vec![Fact::Root { mirror: 0, seen: Err(short()) }]);
+        hand.wait(20_000);
+        hand.turn(Vec::new());
+    }
+    assert!(hand.engine.core.mirrors[0].scan.is_held());
+    hand.turn(vec![root_there()]);
+    assert!(!hand.engine.core.mirrors[0].scan.is_held());
+}
+
+#[test]
+fn a_shortage_of_the_machine_is_not_held_against_a_directory() {
+    let mut hand = Hand::new();
+    hand.turn(Vec::new());
+    hand.turn(vec![root_there()]);
+    let turned = hand.turn(vec![page("", vec![dir("a"), dir("b")])]);
+    assert_eq!(lists(&turned), ["a"]);
+    let why = || Absent::Short("too many open files".into());
+    let turned = hand.turn(vec![Fact::ListFailed { mirror: 0, dir: rel("a"), why: why() }]);
+    assert_eq!(lists(&turned), Vec::<String>::new(), "not at once");
+    assert!(turned.wake_at_ms.is_some_and(|at| at <= hand.now.mono_ms + 10_000));
+    hand.looked("f", Err(why()));
+    hand.wait(6_000);
+    let turned = hand.turn(Vec::new());
+    assert_eq!(lists(&turned), ["a"]);
+    let looks = Effect::Look { mirror: 0, paths: vec![rel("f")] };
+    assert!(turned.effects.contains(&looks), "{:?}", turned.effects);
+    hand.turn(vec![page("a", Vec::new())]);
+    assert_eq!(blocked(hand), 0);
+}
+
+#[test]
+fn hints_beyond_measure_are_one_scan() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&[]);
+    for n in 0..80 {
+        let paths = (0..1_000).map(|m| rel(&format!("f{n}-{m}"))).collect();
+        hand.turn(vec![Fact::Hints { mirror: 0, paths }]);
+        assert!(hand.engine.core.mirrors[0].hints.len() <= 66_000);
+    }
+    assert!(hand.engine.core.mirrors[0].looking.len() <= 4_096);
+    hand.wait(2_000);
+    assert!(hand.turn(Vec::new()).effects.contains(&Effect::Root(0)));
+}

@@ -1,0 +1,184 @@
+//! Single paths: hints that something may have changed there, and what a look says.
+
+use super::observe::Rows;
+use super::scan::OVERFLOW_WAIT_MS;
+use super::stack::{Reach, Wanted};
+use super::{Core, Work};
+use crate::journal::{EntryId, JournalError};
+use crate::mirror::facts::Effect;
+use crate::relpath::RelPath;
+use crate::tree::{Absent, IGNORE_FILE, Kind};
+
+/// Paths looked at in one effect.
+const LOOKS: usize = 512;
+/// Paths that are being looked at. What comes meanwhile is held, each path once.
+const LOOKING: usize = 4 * LOOKS;
+/// Hints of one mirror that are held; beyond it they are dropped for one full scan.
+const HINTS: usize = 65_536;
+/// After a hint on a root that is there, a scan waits so long for others.
+const ROOT_WAIT_MS: i64 = 1_000;
+
+impl Core {
+    /// Paths may have changed.
+    pub(super) fn hinted(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        paths: Vec<RelPath>,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        state.hints.extend(paths);
+        if state.hints.len() > HINTS {
+            state.hints.clear();
+            work.turn.mark_dirty(state.id, true)?;
+            state.scan.hurry(work.now.mono_ms + OVERFLOW_WAIT_MS);
+        }
+        Ok(())
+    }
+
+    pub(super) fn advance_looks(&mut self, work: &mut Work<'_>, index: usize) {
+        let Some(state) = self.mirrors.get_mut(index) else { return };
+        if state.scan.held {
+            state.hints.clear();
+            return;
+        }
+        if state.scan.short.waits(work.now.mono_ms) || state.looking.len() >= LOOKING {
+            return;
+        }
+        let paths: Vec<RelPath> = state
+            .hints
+            .iter()
+            .filter(|path| !state.looking.contains(*path))
+            .take(LOOKS)
+            .cloned()
+            .collect();
+        if paths.is_empty() {
+            return;
+        }
+        for path in &paths {
+            state.hints.remove(path);
+            state.looking.insert(path.clone());
+        }
+        work.out.effects.push(Effect::Look { mirror: index, paths });
+    }
+
+    /// A single path was looked at.
+    pub(super) fn looked(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        path: &RelPath,
+        what: Result<Kind, Absent>,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        state.looking.remove(path);
+        if !matches!(what, Err(Absent::Short(_))) {
+            state.scan.short.over();
+        }
+        if state.scan.held {
+            return Ok(());
+        }
+        let Some((dir_path, name)) = path.split() else {
+            // Something about the root itself: a scan finds out which directory it is, and what is in it. Whoever
+            // touches it again and again does not cause a scan each time.
+            let wait_ms = if what == Ok(Kind::Dir) { ROOT_WAIT_MS } else { 0 };
+            state.scan.hurry(work.now.mono_ms + wait_ms);
+            return Ok(());
+        };
+        let name = name.to_vec();
+        let dir = work.turn.dir_at(state.id, &dir_path)?.filter(|dir| dir.gone_at_ms.is_none());
+        let Some(dir) = dir else {
+            // Below something that is not known (yet): list the nearest directory that is.
+            if matches!(what, Ok(Kind::File(_) | Kind::Dir)) {
+                self.relist_above(work, index, &dir_path)?;
+            }
+            return Ok(());
+        };
+        // Other rules hold from now on, in the whole subtree.
+        if name == IGNORE_FILE.as_bytes()
+            && let Some(state) = self.mirrors.get_mut(index)
+        {
+            state.scan.relist(&dir_path, false);
+        }
+        let id = EntryId { dir: dir.id, name };
+        let file = work.turn.file(&id)?;
+        let child = match &self.mirrors.get(index) {
+            Some(state) => work.turn.dir_at(state.id, path)?,
+            None => None,
+        };
+        let skip = work.turn.skipped(&id)?;
+        match what {
+            Ok(kind) => {
+                let fresh = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
+                self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
+                // A hint on a directory comes when it was made, renamed or given other rights, not when something
+                // in it changes. It may be another one under a name that is known: nobody has listed that, and
+                // nobody watches it.
+                if kind == Kind::Dir
+                    && let Some(state) = self.mirrors.get_mut(index)
+                {
+                    state.scan.relist(path, fresh);
+                }
+                Ok(())
+            }
+            Err(Absent::Gone) => {
+                if let Some(state) = self.mirrors.get_mut(index) {
+                    state.scan.doubted.remove(path);
+                }
+                if let Some(row) = &file {
+                    self.file_absent(work, index, &dir_path, row)?;
+                }
+                if let Some(row) = &child {
+                    self.dir_absent(work, index, row)?;
+                }
+                if skip.is_some() {
+                    work.turn.remove_skipped(&id)?;
+                }
+                Ok(())
+            }
+            Err(Absent::Root(message)) => self.hold(work, index, &message),
+            Err(Absent::Short(_)) => {
+                if let Some(state) = self.mirrors.get_mut(index)
+                    && state.scan.short.wait(work.now.mono_ms)
+                {
+                    state.hints.insert(path.clone());
+                    return Ok(());
+                }
+                self.relist_above(work, index, &dir_path)
+            }
+            // Nothing is known: listing its directory says what is wrong.
+            Err(Absent::Unreadable(_)) => self.relist_above(work, index, &dir_path),
+        }
+    }
+
+    /// Lists the nearest directory on the way to `path` that the journal knows, and what is new in it. Unless the
+    /// journal knows that the way leads through what is left out: a directory that was watched before it was
+    /// excluded is still watched, and nobody wants to hear of it.
+    fn relist_above(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        path: &RelPath,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        let mut step = path.clone();
+        let mut below: Option<Vec<u8>> = None;
+        loop {
+            let dir = work.turn.dir_at(state.id, &step)?.filter(|dir| dir.gone_at_ms.is_none());
+            if let Some(dir) = dir {
+                let left_out = match below {
+                    Some(name) => work.turn.skipped(&EntryId { dir: dir.id, name })?.is_some(),
+                    None => false,
+                };
+                if !left_out && !state.scan.stack.covers(&step) {
+                    let wanted = Wanted { reach: Reach::News, counts: false };
+                    state.scan.stack.push(step, wanted);
+                }
+                return Ok(());
+            }
+            let Some((parent, name)) = step.split() else { return Ok(()) };
+            below = Some(name.to_vec());
+            step = parent;
+        }
+    }
+}
