@@ -114,7 +114,7 @@ mutations() {
     $do posted-not-written src/mirror/engine/transfers.rs \
         'work.turn.upload_posted(&active.entry, full_hash, crc64)?;' \
         'let _ = (full_hash, crc64);' \
-        '--lib mirror::simulation'
+        '--test it what_was_posted_before_a_crash_is_kept'
 
     $do failed-confirm-is-success src/mirror/transfer/mod.rs \
         '            // Everything else passes: the key stays in the journal, the content on COS.
