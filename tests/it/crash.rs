@@ -114,6 +114,33 @@ fn a_crash_does_not_confirm_what_the_file_no_longer_is() {
 }
 
 #[test]
+fn what_was_posted_before_a_crash_is_kept_whatever_the_file_is_now() {
+    // Its bytes are a whole state of the file: the library has at least that, even if the file is gone.
+    for gone in [false, true] {
+        let bed = Bed::new();
+        let path = bed.write("file", "one state");
+        let effect = json!({"reset": "before", "delay_ms": 600_000});
+        bed.fault(json!({"route": "file.confirm", "effect": effect}));
+        let daemon = bed.daemon();
+        until("the confirm", || (bed.hits("file.confirm", &effect) > 0).then_some(()));
+        daemon.kill();
+        if gone {
+            fs::remove_file(path).unwrap();
+        } else {
+            bed.write("file", "another state, and longer");
+        }
+        bed.no_faults();
+        bed.forget_requests();
+        let daemon = bed.daemon_until_current();
+        until("the end of the upload", || (bed.open_uploads() == 0).then_some(()));
+        assert_eq!(bed.requests("file.cancel"), 0, "what had arrived was thrown away");
+        let expected = if gone { "one state" } else { "another state, and longer" };
+        bed.until_mirrored("file", expected);
+        assert_eq!(daemon.stop(), Some(0));
+    }
+}
+
+#[test]
 fn a_crash_while_a_lost_journal_is_rebuilt_sends_nothing_again() {
     let bed = Bed::new();
     for n in 0..120 {
