@@ -32,6 +32,16 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether every mirror had a complete scan, missed nothing since, and has no directory that cannot be read.
+    pub(crate) fn says_all_was_seen(&self) -> Result<bool, JournalError> {
+        Ok(self.connection.query_row(
+            "SELECT NOT EXISTS (SELECT 1 FROM mirror WHERE dirty = 1 OR scanned_at_ms IS NULL)
+                AND NOT EXISTS (SELECT 1 FROM unreadable)",
+            [],
+            |row| row.get(0),
+        )?)
+    }
+
     /// Every started upload.
     pub(crate) fn all_uploads(&mut self) -> Result<Vec<UploadRow>, JournalError> {
         let turn: Turn<'_> = self.turn()?;

@@ -111,9 +111,9 @@ impl Watcher {
         Arc::clone(&self.hints)
     }
 
-    /// Watches one directory, not what lies below it. A second time is harmless. Watches are never
-    /// taken back: the kernel does that when the directory goes, and a directory that was renamed
-    /// keeps its watch under the new name.
+    /// Watches one directory, not what lies below it. A second time is harmless. Nobody here takes a watch back: the
+    /// kernel does when the directory goes, and `notify` when it hears that it was renamed, with those below it. A
+    /// directory under a new name must be watched anew.
     ///
     /// # Errors
     /// It cannot be watched.

@@ -94,6 +94,13 @@ impl Core {
             }
             return Ok(());
         };
+        // The page of a listing that began before may be older than this look, and come after it.
+        if matches!(what, Ok(_) | Err(Absent::Gone))
+            && let Some(current) = self.mirrors.get_mut(index).and_then(|s| s.scan.current.as_mut())
+            && current.path == dir_path
+        {
+            current.touched.insert(path.clone());
+        }
         // Other rules hold from now on, in the whole subtree.
         if name == IGNORE_FILE.as_bytes()
             && let Some(state) = self.mirrors.get_mut(index)

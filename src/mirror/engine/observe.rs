@@ -47,8 +47,8 @@ impl Core {
         current.after.clone_from(&upto);
         current.unknown += entries.iter().filter(|f| f.kind == Kind::Unknown).count() as u64;
         let unknown = current.unknown;
-        if last {
-            scan.current = None;
+        if last && let Some(mut ended) = scan.current.take() {
+            state.hints.append(&mut ended.touched);
         }
         let count_missed = scan.full && !scan.first && scan.passed && watched;
         let range = Range { after: after.as_deref(), upto: upto.as_deref() };

@@ -1,6 +1,6 @@
 //! Scans: when they run, what is listed next, and whether the root is what it was.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::shortage::Shortage;
 use super::stack::{Reach, Stack, Wanted};
@@ -58,6 +58,9 @@ pub(super) struct Current {
     /// The last name that was merged.
     pub(super) after: Option<Vec<u8>>,
     pub(super) unknown: u64,
+    /// Entries that were looked at meanwhile. The names may have been read before: a page that does not show what has
+    /// appeared since, or shows what it was before, must not have the last word.
+    pub(super) touched: BTreeSet<RelPath>,
 }
 
 impl ScanState {
@@ -182,8 +185,14 @@ impl Core {
             else {
                 continue;
             };
-            scan.current =
-                Some(Current { path: path.clone(), id: dir.id, wanted, after: None, unknown: 0 });
+            scan.current = Some(Current {
+                path: path.clone(),
+                id: dir.id,
+                wanted,
+                after: None,
+                unknown: 0,
+                touched: BTreeSet::new(),
+            });
             work.out.effects.push(Effect::List { mirror: index, dir: path });
             return Ok(());
         }
@@ -328,9 +337,10 @@ impl Core {
         why: Absent,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
-        let Some(current) = state.scan.current.take_if(|current| current.path == *dir) else {
+        let Some(mut current) = state.scan.current.take_if(|current| current.path == *dir) else {
             return Ok(());
         };
+        state.hints.append(&mut current.touched);
         match why {
             Absent::Short(_) if state.scan.short.wait(work.now.mono_ms) => {
                 let counts = current.wanted.counts && current.after.is_none();

@@ -48,7 +48,7 @@ fn mix(input: u64) -> u64 {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Node {
-    Dir { readable: bool },
+    Dir { readable: bool, inode: u64 },
     File { content: Content, print: Fingerprint, readable: bool },
     Link,
 }
@@ -112,6 +112,26 @@ impl Disk {
         self.nodes.insert(path.clone(), node);
     }
 
+    /// Makes a directory, in the place of whatever is there.
+    pub(super) fn make_dir(&mut self, path: &RelPath) {
+        self.next_inode += 1;
+        let inode = self.next_inode;
+        self.remove(path);
+        self.put(path, Node::Dir { readable: true, inode });
+    }
+
+    /// Which directory is at a path.
+    pub(super) fn dir_inode(&self, path: &RelPath) -> Option<u64> {
+        let root = self.root?;
+        if path.is_root() {
+            return Some(root);
+        }
+        match self.nodes.get(path)? {
+            Node::Dir { inode, .. } => Some(*inode),
+            Node::File { .. } | Node::Link => None,
+        }
+    }
+
     /// Writes a file: in place, or as a new inode (an atomic save). `keep_mtime`: somebody sets the time back.
     pub(super) fn write(
         &mut self,
@@ -146,7 +166,7 @@ impl Disk {
                 *readable = now_readable;
                 print.ctime_ns = ns;
             }
-            Some(Node::Dir { readable }) => *readable = now_readable,
+            Some(Node::Dir { readable, .. }) => *readable = now_readable,
             Some(Node::Link) | None => {}
         }
     }
@@ -207,8 +227,8 @@ impl Disk {
         }
         if !dir.is_root() {
             match self.nodes.get(dir) {
-                Some(Node::Dir { readable: true }) => {}
-                Some(Node::Dir { readable: false }) => {
+                Some(Node::Dir { readable: true, .. }) => {}
+                Some(Node::Dir { readable: false, .. }) => {
                     return Err(Absent::Unreadable("permission denied".into()));
                 }
                 _ => return Err(Absent::Gone),

@@ -35,6 +35,7 @@ impl History {
             }
             step(&mut world);
             check::invariants(&mut world);
+            check::nothing_unseen(&mut world);
         }
         heal(&mut world);
         check::converged(&mut world);
@@ -211,7 +212,7 @@ fn change(world: &mut World) {
     world.wait(25);
     let now_ms = world.now.unix_ms;
     let size = *world.rng.choice(SIZES).unwrap_or(&7);
-    match world.rng.u8(0..20) {
+    match world.rng.u8(0..22) {
         // A new file, or another content in its place.
         0..6 => {
             let path = some_path(world);
@@ -254,9 +255,7 @@ fn change(world: &mut World) {
         11..14 => {
             let Some(from) = some_entry(world) else { return };
             let to = some_path(world);
-            world.disk.rename(&from, &to, now_ms);
-            world.hint(&from);
-            world.hint(&to);
+            rename(world, &from, &to);
         }
         14..16 => {
             let Some(path) = some_entry(world) else { return };
@@ -266,11 +265,12 @@ fn change(world: &mut World) {
         16 | 17 => {
             let path = some_path(world);
             if world.disk.nodes.get(&path).is_none_or(|node| !matches!(node, Node::Dir { .. })) {
-                world.disk.remove(&path);
-                world.disk.put(&path, Node::Dir { readable: true });
+                world.disk.make_dir(&path);
                 world.hint(&path);
             }
         }
+        20 => swap(world),
+        21 => make_anew(world, size),
         18 => {
             let Some(path) = some_entry(world) else { return };
             let readable = world.rng.bool();
@@ -284,6 +284,47 @@ fn change(world: &mut World) {
             world.hint(&path);
         }
     }
+}
+
+fn rename(world: &mut World, from: &RelPath, to: &RelPath) {
+    let now_ms = world.now.unix_ms;
+    world.disk.rename(from, to, now_ms);
+    world.moved(from, to);
+    world.hint(from);
+    world.hint(to);
+}
+
+/// `mv a old; mv b a`: before anybody looks, another directory stands under a known name.
+fn swap(world: &mut World) {
+    let dirs = world.disk.paths(|node| matches!(node, Node::Dir { .. }));
+    let (Some(a), Some(b)) = (world.rng.choice(&dirs).cloned(), world.rng.choice(&dirs).cloned())
+    else {
+        return;
+    };
+    if a == b || a.is_within(&b) || b.is_within(&a) {
+        return;
+    }
+    let old = RelPath::root().join(b"old");
+    if a.is_within(&old) || b.is_within(&old) {
+        return;
+    }
+    rename(world, &a, &old);
+    rename(world, &b, &a);
+}
+
+/// `rm -rf a; mkdir a`, and at once something in it.
+fn make_anew(world: &mut World, size: u64) {
+    let dirs = world.disk.paths(|node| matches!(node, Node::Dir { .. }));
+    let Some(path) = world.rng.choice(&dirs).cloned() else { return };
+    world.disk.remove(&path);
+    world.hint(&path);
+    world.disk.make_dir(&path);
+    world.hint(&path);
+    let now_ms = world.now.unix_ms;
+    let file = path.join(world.rng.choice(NAMES).unwrap_or(&"a").as_bytes());
+    let content = world.disk.fresh_content(size);
+    world.disk.write(&file, content, false, false, now_ms);
+    world.hint(&file);
 }
 
 /// Everything works again, and nobody changes anything. Runs until nothing is left to do.
@@ -311,7 +352,7 @@ fn heal(world: &mut World) {
 
 fn is_readable(world: &World, path: &RelPath) -> bool {
     match world.disk.nodes.get(path) {
-        Some(Node::File { readable, .. } | Node::Dir { readable }) => *readable,
+        Some(Node::File { readable, .. } | Node::Dir { readable, .. }) => *readable,
         Some(Node::Link) | None => true,
     }
 }
@@ -329,9 +370,8 @@ fn rest(world: &mut World) {
             continue;
         }
         // Idle: two full scans after the last change have seen everything.
-        if world.now.mono_ms > until_ms {
-            return;
-        }
+        assert!(world.now.mono_ms <= until_ms, "does not come to rest in time");
+        check::nothing_unseen(world);
         let before = world.now.mono_ms;
         if !world.wait_for_wake() {
             return;

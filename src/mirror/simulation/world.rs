@@ -1,7 +1,7 @@
 //! One history: a folder, a service, an engine, a clock moved by hand, and dice. Everything that happens is drawn
 //! from one seed, so the same seed is the same history.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +79,10 @@ pub(super) struct World {
     pub(super) loud: bool,
     /// Empty directories were removed on the remote behind our back.
     pub(super) dirs_lost: bool,
+    /// Directories that this process watches: which one it was when it was listed.
+    watches: BTreeMap<RelPath, u64>,
+    /// The kernel could not tell of everything: only a scan finds it.
+    pub(super) hints_lost: bool,
     /// Files whose content was read to be hashed.
     pub(super) hashed: u64,
     /// A key was handed out, or its cancelling failed, and nobody is left who knows it.
@@ -106,6 +110,8 @@ impl World {
             tracing: false,
             loud: false,
             dirs_lost: false,
+            watches: BTreeMap::new(),
+            hints_lost: false,
             hashed: 0,
             keys_leaked: false,
             remote_root: remote_root.iter().map(|name| (*name).to_owned()).collect(),
@@ -249,6 +255,7 @@ impl World {
         }
         self.facts.clear();
         self.forms.clear();
+        self.watches.clear();
         let ms = self.rng.i64(1..5_000);
         self.wait(ms);
         self.begin(journal);
@@ -293,11 +300,25 @@ impl World {
         }
     }
 
+    /// Something changed at `path`, as the watch of its directory tells: if there is one, and if it is still that
+    /// directory that was listed.
     pub(super) fn hint(&mut self, path: &RelPath) {
         if self.rng.f64() < self.mood.lost_hints {
+            self.hints_lost = true;
+            return;
+        }
+        let Some(dir) = path.parent() else { return };
+        let watched = self.watches.get(&dir).copied();
+        if watched.is_none() || watched != self.disk.dir_inode(&dir) {
             return;
         }
         self.facts.push_back(Fact::Hints { mirror: 0, paths: vec![path.clone()] });
+    }
+
+    /// What was renamed, and what was overwritten, is not watched any more, with everything in it: so does the `notify`
+    /// crate when it hears of it.
+    pub(super) fn moved(&mut self, from: &RelPath, to: &RelPath) {
+        self.watches.retain(|dir, _| !dir.is_within(from) && !dir.is_within(to));
     }
 
     pub(super) fn overflow(&mut self) {
@@ -334,7 +355,12 @@ impl World {
                 self.facts.push_back(Fact::Root { mirror, seen });
             }
             Effect::List { mirror, dir } => match self.disk.names(&dir) {
-                Ok(names) => self.flights.push(Flight::Listing { dir, names, at: 0 }),
+                Ok(names) => {
+                    if let Some(inode) = self.disk.dir_inode(&dir) {
+                        self.watches.insert(dir.clone(), inode);
+                    }
+                    self.flights.push(Flight::Listing { dir, names, at: 0 });
+                }
                 Err(why) => self.facts.push_back(Fact::ListFailed { mirror, dir, why }),
             },
             Effect::Look { mirror, paths } => {
@@ -612,5 +638,8 @@ impl World {
     /// The filesystem of the root is not mounted any more.
     pub(super) fn lose_root(&mut self) {
         self.disk.root = None;
+        // Unmounting takes the watches, and nobody says so.
+        self.watches.clear();
+        self.hints_lost = true;
     }
 }

@@ -296,3 +296,40 @@ fn hints_beyond_measure_are_one_scan() {
     hand.wait(2_000);
     assert!(hand.turn(Vec::new()).effects.contains(&Effect::Root(0)));
 }
+
+/// A complete scan of a root with one synced file and a second scan that has read its names.
+fn names_were_read() -> Hand {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&[]);
+    hand.wait(2 * 3_600_000);
+    hand.turn(Vec::new());
+    let turned = hand.turn(vec![root_there()]);
+    assert_eq!(lists(&turned), [RelPath::root().to_string()]);
+    hand
+}
+
+#[test]
+fn a_listing_that_is_older_than_a_look_takes_nothing_back() {
+    for what in [Kind::Dir, Kind::File(print(5, 9))] {
+        let mut hand = names_were_read();
+        // It appears after the names were read, and is looked at before the page comes.
+        hand.looked("new", Ok(what));
+        let turned = hand.turn(vec![page("", Vec::new())]);
+        let looks = Effect::Look { mirror: 0, paths: vec![rel("new")] };
+        assert!(turned.effects.contains(&looks), "{what:?}: {:?}", turned.effects);
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_at_does_not_go_round_with_the_listing_above_it() {
+    let mut hand = names_were_read();
+    let unknown = || vec![Found { name: b"x".to_vec(), kind: Kind::Unknown }];
+    hand.looked("x", Err(Absent::Unreadable("i/o error".into())));
+    let mut turned = hand.turn(vec![page("", unknown())]);
+    for _ in 0..5 {
+        let looks = turned.effects.iter().any(|effect| matches!(effect, Effect::Look { .. }));
+        assert!(!looks, "{:?}", turned.effects);
+        turned = hand.turn(vec![page("", unknown())]);
+    }
+    assert_eq!(lists(&turned), Vec::<String>::new());
+}
