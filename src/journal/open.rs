@@ -1,6 +1,7 @@
 //! Opening the journal: the one writer, or a reader that cannot write (shell).
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +14,9 @@ use super::{JournalError, migrate};
 pub const JOURNAL_FILE: &str = "journal.db";
 /// A reader in the middle of a query may hold the file for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of the header of the file, and how it begins.
+const HEADER: u64 = 100;
+const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Statements kept prepared: more than the writer has.
 const STATEMENTS: usize = 64;
 /// 16 MiB of pages, in the negative KiB of SQLite: enough that a scan in order never thrashes.
@@ -101,6 +105,7 @@ impl Journal {
     }
 
     fn open_file(path: &Path) -> Result<Journal, JournalError> {
+        header_is_whole(path)?;
         let mut connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -117,7 +122,21 @@ impl Journal {
             )));
         }
         settings(&connection)?;
-        migrate::migrate(&mut connection)?;
+        if migrate::version(&connection)? > migrate::newest() && shape_is_whole(&connection).is_ok()
+        {
+            // A newer program would have made other tables: the number alone is wrong.
+            return Err(JournalError::Damaged("its version is not that of its tables".to_owned()));
+        }
+        migrate::migrate(&mut connection).map_err(|error| match error {
+            // Steps of ours, tested on files that were saved: what they find there is not what was left there.
+            JournalError::Sqlite(error) => {
+                let error = error
+                    .sqlite_error()
+                    .map_or_else(|| "a step failed".to_owned(), ToString::to_string);
+                JournalError::Damaged(format!("it cannot be brought to the newest schema: {error}"))
+            }
+            other => other,
+        })?;
         shape_is_whole(&connection)?;
         content_is_whole(&connection)?;
         Ok(Journal { connection })
@@ -140,6 +159,29 @@ pub(super) fn settings(connection: &Connection) -> Result<(), JournalError> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
+}
+
+/// Looks at the numbers of the file format in the header (<https://sqlite.org/fileformat2.html>, section 1.3): with
+/// others SQLite says that the disk is read only, or that it does not know the format, and means this file.
+fn header_is_whole(path: &Path) -> Result<(), JournalError> {
+    let mut header = Vec::new();
+    match fs::File::open(path) {
+        Ok(file) => file.take(HEADER).read_to_end(&mut header).map(|_| ()),
+        // Set aside a moment ago: SQLite makes a new one.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+    .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?;
+    let byte = |at: usize| header.get(at).copied().unwrap_or_default();
+    let schema_format = header.get(44..48).unwrap_or_default();
+    let known = matches!((byte(18), byte(19)), (1, 1) | (2, 2))
+        && matches!(schema_format, [0, 0, 0, 0..=4])
+        && header.starts_with(MAGIC);
+    // An empty file is a new journal.
+    if header.is_empty() || known {
+        return Ok(());
+    }
+    Err(JournalError::Damaged("its header is not that of a journal".to_owned()))
 }
 
 /// Compares the schema with the one that the migrations make: a bit flipped there renames a column.
@@ -185,10 +227,12 @@ pub(super) fn open_reading(path: &Path) -> Result<Connection, JournalError> {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
     })?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "query_only", true)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    let found = migrate::version(&connection)?;
+    let (connection, found) = match ready(connection) {
+        // On a full disk not even the index of the log can be made. What was folded up can be read without it;
+        // that the journal is not written now is said by the lock `stuck`.
+        Err(JournalError::Disk(_)) => ready(open_immutable(path)?)?,
+        other => other?,
+    };
     if found > migrate::newest() {
         return Err(JournalError::Newer { found, known: migrate::newest() });
     }
@@ -196,6 +240,30 @@ pub(super) fn open_reading(path: &Path) -> Result<Connection, JournalError> {
         return Err(JournalError::Missing(path.to_path_buf()));
     }
     Ok(connection)
+}
+
+/// A reading connection that answers, and the version of the schema.
+fn ready(connection: Connection) -> Result<(Connection, i64), JournalError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let found = migrate::version(&connection)?;
+    Ok((connection, found))
+}
+
+/// Opens the file alone, without its log and without any lock.
+fn open_immutable(path: &Path) -> Result<Connection, JournalError> {
+    use std::os::unix::ffi::OsStrExt;
+    let encoded = percent_encoding::percent_encode(
+        path.as_os_str().as_bytes(),
+        percent_encoding::NON_ALPHANUMERIC,
+    );
+    Ok(Connection::open_with_flags(
+        format!("file:{encoded}?immutable=1"),
+        OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?)
 }
 
 /// Makes the folder if it is not there and keeps others out of it.

@@ -113,3 +113,16 @@ fn an_earlier_one_that_was_set_aside_is_never_overwritten() {
         .count();
     assert_eq!(kept, 3);
 }
+
+#[test]
+fn no_byte_of_the_header_ends_the_program() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let whole = made(dir.path());
+    for at in 0..100 {
+        for bits in [0x01, 0x04, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= bits;
+            survives(&bytes);
+        }
+    }
+}

@@ -27,8 +27,11 @@ impl Turn<'_> {
                 "SELECT EXISTS (
                     SELECT 1 FROM file f JOIN dir d ON d.id = f.dir_id
                       LEFT JOIN trouble t ON t.dir_id = f.dir_id AND t.name = f.name
+                      LEFT JOIN trouble dt ON dt.dir_id = f.dir_id AND dt.name = x''
                      WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms < ?2 AND coalesce(t.attempts, 0) < ?1
                        AND NOT (coalesce(t.class, '') IN ('quota', 'auth') AND t.attempts > 0)
+                       AND NOT (d.created_at_ms IS NULL AND coalesce(dt.attempts, 0) > 0
+                                AND (dt.attempts >= ?1 OR dt.class IN ('quota', 'auth')))
                        AND (?4 IS NULL OR f.size < ?4) AND d.mirror_id = ?3)
                  OR EXISTS (
                     SELECT 1 FROM dir d LEFT JOIN trouble t ON t.dir_id = d.id AND t.name = x''

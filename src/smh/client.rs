@@ -84,8 +84,8 @@ impl Client {
     /// The service refused, or something else is in the way.
     pub async fn create_directory(&self, dir: &RemotePath) -> Result<DirectoryMade, Error> {
         let request = self.place.create_directory(dir);
-        match self.call(&request, &[201, 200, 204]).await {
-            Ok(_) => Ok(DirectoryMade::New),
+        match self.acknowledged(&request, &[201, 200, 204]).await {
+            Ok(()) => Ok(DirectoryMade::New),
             // The conflict does not say what is there (sheet section 8), so look.
             Err(error) if error.is("SameNameDirectoryOrFileExists") => {
                 match self.info(dir).await? {
@@ -192,11 +192,19 @@ impl Client {
     /// The service refused.
     pub async fn cancel_upload(&self, confirm_key: &str) -> Result<(), Error> {
         let request = self.place.cancel_upload(confirm_key);
-        match self.call(&request, &[204, 200]).await {
-            Ok(_) => Ok(()),
+        match self.acknowledged(&request, &[204, 200]).await {
+            Ok(()) => Ok(()),
             Err(error) if error.status == Some(404) || error.is("UploadComplete") => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// A call whose answer has nothing to say but that it is done.
+    ///
+    /// # Errors
+    /// The service refused, or something that does not speak for it answered.
+    async fn acknowledged(&self, request: &Request, good: &[u16]) -> Result<(), Error> {
+        acknowledged(request.operation, &self.call(request, good).await?)
     }
 
     /// One call with the token; once more with another token if it was refused.
@@ -234,8 +242,20 @@ impl Client {
             target.push_str(&encode(user));
         }
         let Request { operation, method, body, .. } = request;
-        self.api.call(*operation, method.clone(), &target, body.clone(), good).await
+        self.api
+            .call(*operation, method.clone(), &target, body.clone(), good)
+            .await
+            // The service may repeat what it was told.
+            .map_err(|error| error.without(token.expose_secret()))
     }
+}
+
+/// Nothing, or the JSON of the service: a page of somebody in between is no acknowledgement.
+pub(super) fn acknowledged(operation: Operation, answer: &Answer) -> Result<(), Error> {
+    if answer.body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    parse::<serde_json::Map<String, serde_json::Value>>(operation, answer).map(|_| ())
 }
 
 pub(super) fn parse<T: DeserializeOwned>(

@@ -24,6 +24,8 @@ use crate::failure::Class;
 const STALL: Duration = Duration::from_secs(60);
 /// After the last byte, COS may take this long to answer.
 const ANSWER: Duration = Duration::from_secs(120);
+/// Values of a form of this length and more are taken for secrets.
+const SECRET_LEN: usize = 16;
 /// How often the watchdog looks.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -101,7 +103,10 @@ pub(super) async fn post(
     };
     if !(200..300).contains(&answer.status) {
         let refusal = answer.complete(reply::cos_refusal(answer.status, &answer.body));
-        return Err(refusal.into_error(operation));
+        // COS repeats signatures and policies when it refuses them. Short values name what anybody may know.
+        let secrets = form.form.0.iter().map(|(_, value)| value).filter(|v| v.len() >= SECRET_LEN);
+        let error = refusal.into_error(operation);
+        return Err(secrets.fold(error, |error, secret| error.without(secret)));
     }
     let crc64 = answer
         .headers

@@ -114,6 +114,23 @@ impl Error {
         Error { transport: Some(transport), ..Error::local(operation, transport.class(), message) }
     }
 
+    /// The same without a secret that the service repeated: whatever it says may be shown.
+    #[must_use]
+    pub(super) fn without(mut self, secret: &str) -> Error {
+        if secret.is_empty() {
+            return self;
+        }
+        let cut = |text: &mut String| {
+            if text.contains(secret) {
+                *text = text.replace(secret, "[redacted]");
+            }
+        };
+        cut(&mut self.message);
+        self.code.iter_mut().for_each(cut);
+        self.request_id.iter_mut().for_each(cut);
+        self
+    }
+
     /// Whether the service said this code.
     #[must_use]
     pub fn is(&self, code: &str) -> bool {

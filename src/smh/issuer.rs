@@ -191,7 +191,11 @@ impl Issuer {
             target.push_str(&encode(user));
         }
         let asked_ms = self.now_ms();
-        let answer = self.api.call(Operation::Token, Method::POST, &target, None, &[200]).await?;
+        let answer = self
+            .api
+            .call(Operation::Token, Method::POST, &target, None, &[200])
+            .await
+            .map_err(|error| error.without(secret.expose_secret()))?;
         let made = understood(&answer)?;
         let lives = made.expires_in.unwrap_or(period);
         tracing::debug!(grant = grant.words(), seconds = lives, "made an access token");
@@ -202,7 +206,11 @@ impl Issuer {
     async fn renew(&self, held: &Held) -> Result<Held, Error> {
         let asked_ms = self.now_ms();
         let target = in_path(&self.library_id, &held.token);
-        let answer = self.api.call(Operation::Token, Method::POST, &target, None, &[200]).await?;
+        let answer = self
+            .api
+            .call(Operation::Token, Method::POST, &target, None, &[200])
+            .await
+            .map_err(|error| error.without(held.token.expose_secret()))?;
         let made = understood(&answer)?;
         // The same period as at its creation, unless the answer says otherwise.
         let lives = made.expires_in.unwrap_or(held.period);
@@ -220,6 +228,7 @@ impl Issuer {
             .call(Operation::Token, Method::DELETE, &target, None, &[204, 200])
             .await
             .map(|_| ())
+            .map_err(|error| error.without(token.expose_secret()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::client::Client;
+use super::client::{Client, acknowledged};
 use super::error::{Error, Operation};
 use super::issuer::Grant;
 use super::path::RemotePath;
@@ -20,7 +20,11 @@ impl Client {
     /// The service refused.
     pub async fn delete_file(&self, path: &RemotePath) -> Result<(), Error> {
         let request = self.place.delete_file(path);
-        absent_is_good(self.call(&request, DELETED).await.map(|_| ()))
+        absent_is_good(
+            self.call(&request, DELETED)
+                .await
+                .and_then(|answer| acknowledged(Operation::Delete, &answer)),
+        )
     }
 
     /// Removes a copy that the service stored at `path` although another name was asked (sheet section
@@ -38,7 +42,11 @@ impl Client {
             return Err(Error::local(Operation::Delete, Class::Permanent, message));
         }
         let request = self.place.delete_file(path);
-        let refused = match absent_is_good(self.call(&request, DELETED).await.map(|_| ())) {
+        let refused = match absent_is_good(
+            self.call(&request, DELETED)
+                .await
+                .and_then(|answer| acknowledged(Operation::Delete, &answer)),
+        ) {
             Err(error) if error.is("NoPermission") => error,
             other => return other,
         };
@@ -57,7 +65,11 @@ impl Client {
     }
 
     async fn delete_with(&self, request: &Request, token: &SecretString) -> Result<(), Error> {
-        absent_is_good(self.once(request, token, DELETED).await.map(|_| ()))
+        absent_is_good(
+            self.once(request, token, DELETED)
+                .await
+                .and_then(|answer| acknowledged(Operation::Delete, &answer)),
+        )
     }
 }
 

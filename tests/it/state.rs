@@ -130,10 +130,6 @@ impl Damage {
     }
 }
 
-/// Bytes of the header whose damage is not seen as such yet: the format versions (18, 19, 44 to 47) and our own
-/// version of the schema (60 to 63), which looks like a newer or an older program.
-const NOT_SEEN: &[u64] = &[18, 19, 44, 45, 46, 47, 60, 61, 62, 63];
-
 /// Places all over a file of this length, and those that matter most.
 fn damages(len: u64, rng: &mut Rng) -> Vec<Damage> {
     let mut damages = vec![Damage::Noise, Damage::Text];
@@ -141,7 +137,7 @@ fn damages(len: u64, rng: &mut Rng) -> Vec<Damage> {
         damages.push(Damage::Cut(at.min(len - 1)));
     }
     // Magic, page size, file format, size in pages, free list, schema cookie, encoding, first b-tree page.
-    for at in [0, 16, 20, 24, 28, 32, 36, 40, 56, 100, 103, 105] {
+    for at in [0, 16, 18, 19, 20, 24, 28, 32, 36, 40, 44, 47, 56, 60, 63, 100, 103, 105] {
         damages.push(Damage::Flip(at, 0xff));
     }
     for _ in 0..30 {
@@ -223,9 +219,6 @@ fn damage_many(crashed: bool, file: &str) {
                 loop {
                     let Some((round, damage)) = next.lock().unwrap().next() else { return };
                     let damage = match damage {
-                        Damage::Flip(at, _) if file == "journal.db" && NOT_SEEN.contains(&at) => {
-                            continue;
-                        }
                         Damage::Flip(at, bits) => Damage::Flip(at.min(len - 1), bits),
                         other => other,
                     };

@@ -10,6 +10,8 @@ use crate::mirror::step::Failure;
 
 /// Files held in memory while no slot goes to directories without files.
 const EMPTY_SHARE: usize = 4;
+/// A scan that takes longer keeps no empty directory waiting.
+const SCAN_PATIENCE_MS: i64 = 60_000;
 /// Directories looked at in one turn.
 const DUE_DIRS: usize = 64;
 /// Code of the trouble of a file whose directory is blocked.
@@ -58,7 +60,12 @@ impl Core {
             if state.scan.is_held() {
                 continue;
             }
-            for dir in work.turn.due_dirs(state.id, work.now.unix_ms, DUE_DIRS)? {
+            // While a scan finds what lies in them, their files ask for them, and one call makes many.
+            let due_ms = match state.scan.is_busy() {
+                true => work.now.unix_ms.saturating_sub(SCAN_PATIENCE_MS),
+                false => work.now.unix_ms,
+            };
+            for dir in work.turn.due_dirs(state.id, due_ms, DUE_DIRS)? {
                 if room == 0 {
                     break;
                 }

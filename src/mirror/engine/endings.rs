@@ -32,7 +32,7 @@ impl Core {
         active: Active,
         end: End,
     ) -> Result<(), JournalError> {
-        let Active { mirror, entry, path, transfer, .. } = active;
+        let Active { mirror, entry, path, transfer, rested, .. } = active;
         let now_ms = work.now.unix_ms;
         let sent = transfer.fingerprint;
         if !matches!(end, End::Synced { .. }) {
@@ -56,7 +56,7 @@ impl Core {
             }
             End::Vanished => self.look_again(work, mirror, &entry, path),
             End::Changed => {
-                if self.is_restless(work, mirror, &entry)? {
+                if !rested {
                     return self.restless(work, mirror, &entry, &path);
                 }
                 self.look_again(work, mirror, &entry, path)
@@ -102,27 +102,6 @@ impl Core {
         // Not before the look came back.
         let rest = crate::clock::to_ms(state.rest.settle).max(LOOK_FIRST_MS);
         work.turn.set_file_next(entry, work.now.unix_ms.saturating_add(rest))
-    }
-
-    /// Whether a file that changed while it was read had used up its patience before.
-    fn is_restless(
-        &self,
-        work: &Work<'_>,
-        mirror: usize,
-        entry: &EntryId,
-    ) -> Result<bool, JournalError> {
-        let Some(state) = self.mirrors.get(mirror) else { return Ok(false) };
-        let Some(row) = work.turn.file(entry)?.filter(|row| row.gone_at_ms.is_none()) else {
-            return Ok(false);
-        };
-        let since_ms = self.patience_since(entry, row.changed_at_ms.unwrap_or(work.now.unix_ms));
-        let cap_ms = since_ms.saturating_add(crate::clock::to_ms(state.rest.settle_max));
-        Ok(cap_ms <= work.now.unix_ms)
-    }
-
-    /// Since when a change waits for rest: a read that was in vain begins the patience anew.
-    pub(super) fn patience_since(&self, entry: &EntryId, changed_at_ms: i64) -> i64 {
-        self.restless.get(entry).map_or(changed_at_ms, |since| changed_at_ms.max(*since))
     }
 
     /// One read did not find the file still, although its patience was over. It is read again when it rests, or

@@ -116,6 +116,8 @@ struct Active {
     entry: EntryId,
     path: RelPath,
     transfer: Transfer,
+    /// The file had rested when the transfer began; if not, its patience was over.
+    rested: bool,
     /// The journal knows that it may be visible.
     told_visible: bool,
 }

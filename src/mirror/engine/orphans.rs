@@ -36,7 +36,14 @@ impl Core {
             let (transfer, decision) = Transfer::settle(target, &upload);
             let number = self.number();
             self.held.insert(upload.id.clone());
-            let active = Active { mirror, entry: upload.id, path, transfer, told_visible: false };
+            let active = Active {
+                mirror,
+                entry: upload.id,
+                path,
+                transfer,
+                rested: true,
+                told_visible: false,
+            };
             self.transfers.insert(number, active);
             self.apply(work, number, decision)?;
         }

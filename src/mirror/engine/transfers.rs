@@ -166,7 +166,12 @@ impl Core {
                 Known { seen: row.seen, confirmed: row.confirmed, remote, unsure: row.unsure };
             let (transfer, decision) = Transfer::begin(target, known, upload.as_ref(), tries);
             let number = self.number();
-            let active = Active { mirror, entry: row.id, path, transfer, told_visible: false };
+            let settle_ms =
+                self.mirrors.get(mirror).map_or(0, |state| crate::clock::to_ms(state.rest.settle));
+            let touched_ms = row.seen.ctime_ns / 1_000_000;
+            let rested = touched_ms.saturating_add(settle_ms) <= work.now.unix_ms;
+            let active =
+                Active { mirror, entry: row.id, path, transfer, rested, told_visible: false };
             self.transfers.insert(number, active);
             self.apply(work, number, decision)?;
         }

@@ -16,7 +16,7 @@ use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{DirJobId, Fact, MirrorIndex, RemoteEntry, RemoteListing, TransferId};
 use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
 use crate::relpath::RelPath;
-use crate::smh::{Client, Content, Form, Kind, Page, RemotePath, Start};
+use crate::smh::{Client, Content, Form, Kind, Operation, Page, RemotePath, Start};
 use crate::tree::{ReadError, Reading};
 
 /// Files below this are read into memory before they are sent.
@@ -254,8 +254,13 @@ fn reply(confirmed: crate::smh::Confirmed) -> Reply {
 }
 
 fn failure(error: crate::smh::Error) -> Failure {
+    let class = match (error.operation, error.class) {
+        // Without a token nothing works: whatever the answer was, no entry is to blame for it.
+        (Operation::Token, Class::Defect | Class::Transient) => Class::Offline,
+        (_, class) => class,
+    };
     Failure {
-        class: error.class,
+        class,
         code: error.code.clone(),
         message: error.to_string(),
         request_id: error.request_id,

@@ -236,7 +236,8 @@ fn directories_of_a_mirror_whose_root_is_gone_leave_room_for_others() {
     // The root of the first goes before anything was made.
     let why = Absent::Root("gone".into());
     hand.turn(vec![Fact::Looked { mirror: 0, path: rel("x"), what: Err(why) }]);
-    hand.wait(5_000);
+    // Longer than the running scan of the other keeps its directories waiting.
+    hand.wait(70_000);
     let turned = hand.turn(Vec::new());
     assert!(making(&turned).is_some(), "{:?}", turned.effects);
 }
