@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 
+use super::context::Context;
 use super::faults::Effect;
 use super::reply::{Answer, Body, Reply, refuse};
 use super::route::Call;
-use super::server::Context;
 use super::store::{Kind, Store};
 use super::time::iso;
 use super::upload::StartRequest;

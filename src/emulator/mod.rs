@@ -6,6 +6,7 @@
 
 mod batch;
 mod content;
+mod context;
 mod control;
 mod cos;
 mod directory;

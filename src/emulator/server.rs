@@ -1,6 +1,5 @@
 //! The listener (shell): takes requests apart, applies faults, answers, logs.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::context::Context;
 use super::faults::{Effect, Reset};
 use super::log::Line;
 use super::reply::{Body, Refusal, Reply, refuse};
@@ -430,16 +430,6 @@ impl Server {
             response
         })
     }
-}
-
-/// What is known of a request before its body.
-pub(super) struct Context {
-    pub(super) parts: hyper::http::request::Parts,
-    pub(super) query: HashMap<String, String>,
-    pub(super) host: String,
-    pub(super) request_id: String,
-    pub(super) method: String,
-    pub(super) raw_path: String,
 }
 
 async fn json_body(body: Incoming) -> Result<Value, Refusal> {

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client as Http, Method};
 
-use super::error::{Error, Operation};
+use super::error::Error;
 use super::http::{self, Answer, CALL};
+use super::operation::Operation;
 use super::reply;
 use super::skew;
 use crate::clock::{Clock, Now};

@@ -1,6 +1,6 @@
 //! From a refusal or a broken connection to a class (pure): the tables of sheet sections 4 and 11.
 
-use super::error::Operation;
+use super::operation::Operation;
 use crate::failure::Class;
 
 /// Codes of SMH (sheet section 11) and of COS (section 4) and their class.

@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::api::Api;
 use super::cos::{self, Content, Posted};
-use super::error::{Error, Operation};
+use super::error::Error;
 use super::http::{self, Answer};
 use super::issuer::{Grant, Issuer};
+use super::operation::Operation;
 use super::path::{RemotePath, encode};
 use super::reply::{Confirmed, Form, Info, Kind, Page, UploadState};
 use super::request::{Place, Request};

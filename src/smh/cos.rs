@@ -14,8 +14,9 @@ use hyper::body::{Frame, SizeHint};
 use reqwest::Client as Http;
 use reqwest::header::CONTENT_TYPE;
 
-use super::error::{Error, Operation};
+use super::error::Error;
 use super::http;
+use super::operation::Operation;
 use super::reply::{self, Form};
 use crate::clock::{Clock, to_ms};
 use crate::failure::Class;

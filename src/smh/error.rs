@@ -4,51 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::classify::{Transport, classify};
+use super::operation::Operation;
 use crate::failure::Class;
-
-/// The call that failed: an answer can only be understood by what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Make or renew an access token.
-    Token,
-    /// Make a directory.
-    CreateDirectory,
-    /// Look at a file or directory.
-    Info,
-    /// List a directory.
-    List,
-    /// Ask for an upload form.
-    Start,
-    /// Post the form to COS.
-    Post,
-    /// Make the file visible.
-    Confirm,
-    /// Ask for the state of an upload.
-    Status,
-    /// Cancel an upload.
-    Cancel,
-    /// Delete a file.
-    Delete,
-}
-
-impl Operation {
-    /// For messages: what was tried.
-    #[must_use]
-    pub fn describe(self) -> &'static str {
-        match self {
-            Operation::Token => "get an access token",
-            Operation::CreateDirectory => "create the directory",
-            Operation::Info => "look at the remote file",
-            Operation::List => "list the remote directory",
-            Operation::Start => "start the upload",
-            Operation::Post => "send the content",
-            Operation::Confirm => "confirm the upload",
-            Operation::Status => "ask for the state of the upload",
-            Operation::Cancel => "cancel the upload",
-            Operation::Delete => "delete the remote file",
-        }
-    }
-}
 
 /// A call that did not succeed. Its text never contains a URL: a URL carries the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

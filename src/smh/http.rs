@@ -8,7 +8,8 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response};
 
 use super::classify::Transport;
-use super::error::{Error, Operation, Refusal};
+use super::error::{Error, Refusal};
+use super::operation::Operation;
 use super::reply::tame;
 use crate::config::Remote;
 

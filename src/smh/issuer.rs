@@ -8,8 +8,9 @@ use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::api::Api;
-use super::error::{Error, Operation};
+use super::error::Error;
 use super::http::Answer;
+use super::operation::Operation;
 use super::path::encode;
 use super::reply::TokenMade;
 use crate::config::{Auth, Remote, SecretSource};

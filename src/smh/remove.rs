@@ -3,8 +3,9 @@
 use secrecy::SecretString;
 
 use super::client::{Client, acknowledged};
-use super::error::{Error, Operation};
+use super::error::Error;
 use super::issuer::Grant;
+use super::operation::Operation;
 use super::path::RemotePath;
 use super::reply::{Info, Kind};
 use super::request::Request;

@@ -1,0 +1,286 @@
+//! What effects do in the simulated world: looks and listings of the disk, calls of the service, and their faults.
+
+use super::*;
+
+impl World {
+    pub(super) fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Root(mirror) => {
+                let seen = match self.disk.root {
+                    Some(inode) => Ok((RootId { inode, fsid: 1 }, self.disk.nodes.is_empty())),
+                    None => Err(RootError::Missing(PathBuf::from("/m"))),
+                };
+                self.facts.push_back(Fact::Root { mirror, seen });
+            }
+            Effect::List { mirror, dir } => match self.disk.names(&dir) {
+                Ok(names) => {
+                    if let Some(inode) = self.disk.dir_inode(&dir) {
+                        self.watches.insert(dir.clone(), inode);
+                    }
+                    self.flights.push(Flight::Listing { dir, names, at: 0 });
+                }
+                Err(why) => self.facts.push_back(Fact::ListFailed { mirror, dir, why }),
+            },
+            Effect::Look { mirror, paths } => {
+                for path in paths {
+                    let what = self.disk.look(&path);
+                    self.facts.push_back(Fact::Looked { mirror, path, what });
+                }
+            }
+            Effect::Probe => {
+                self.service.calls += 1;
+                let result = match self.fails() {
+                    Some(failure) => Err(failure),
+                    None => Ok(()),
+                };
+                self.facts.push_back(Fact::Probe(result));
+            }
+            Effect::Directory { job, target } => self.make_directory(job, &target),
+            Effect::ListRemote { job, target } => {
+                self.service.calls += 1;
+                let result = match self.fails() {
+                    Some(failure) => Err(failure),
+                    None => Ok(self.service.list(&target)),
+                };
+                self.facts.push_back(Fact::RemoteListed { job, result });
+            }
+            Effect::Step { .. } => self.step(effect),
+            Effect::Forget(_) => {}
+        }
+    }
+
+    pub(super) fn list_page(&mut self, dir: RelPath, names: Vec<Vec<u8>>, at: usize) {
+        // The directory may have gone, or become unreadable, between two pages.
+        if at > 0
+            && let Err(why) = self.disk.names(&dir)
+        {
+            self.facts.push_back(Fact::ListFailed { mirror: 0, dir, why });
+            return;
+        }
+        let upto = (at + PAGE).min(names.len());
+        let entries = self.disk.stat(&dir, names.get(at..upto).unwrap_or_default());
+        let last = upto == names.len();
+        let watched = true;
+        self.facts.push_back(Fact::Page { mirror: 0, dir: dir.clone(), entries, last, watched });
+        if !last {
+            self.flights.push(Flight::Listing { dir, names, at: upto });
+        }
+    }
+
+    fn make_directory(&mut self, job: DirJobId, target: &[String]) {
+        self.service.calls += 1;
+        let result = match self.fails() {
+            Some(failure) => {
+                if failure.class == Class::Transient && self.rng.bool() {
+                    let _ = self.service.create_directory(target);
+                }
+                Err(failure)
+            }
+            None => self.service.create_directory(target),
+        };
+        self.facts.push_back(Fact::Directory { job, result });
+    }
+
+    /// Whether a call fails before it has an effect, and how.
+    fn fails(&mut self) -> Option<Failure> {
+        let class = match self.outage {
+            Some(class) => class,
+            None if self.rng.f64() >= self.mood.faults => return None,
+            None => {
+                let classes = [
+                    Class::Transient,
+                    Class::Transient,
+                    Class::Transient,
+                    Class::Throttled,
+                    Class::Offline,
+                    Class::Auth,
+                    Class::Defect,
+                ];
+                *self.rng.choice(&classes)?
+            }
+        };
+        Some(match class {
+            Class::Transient => refusal(class, "InternalServerError"),
+            Class::Throttled => Failure {
+                retry_after: self.rng.bool().then_some(Duration::from_secs(2)),
+                ..refusal(class, "RateLimitExceeded")
+            },
+            Class::Auth if self.rng.bool() => refusal(class, "NoPermission"),
+            Class::Auth => refusal(class, "InvalidAccessToken"),
+            Class::Quota => refusal(class, "QuotaLimitReached"),
+            Class::Offline | Class::Stale | Class::Permanent | Class::Local | Class::Defect => {
+                Failure::new(class, "it failed")
+            }
+        })
+    }
+
+    /// What reading the file says, if it still is what was seen.
+    #[expect(clippy::result_large_err, reason = "the error is the outcome itself")]
+    fn read(
+        &self,
+        path: &RelPath,
+        expected: crate::fingerprint::Fingerprint,
+    ) -> Result<Content, Outcome> {
+        if self.disk.root.is_none() {
+            return Err(Outcome::RootGone);
+        }
+        match self.disk.nodes.get(path) {
+            None => Err(Outcome::Vanished),
+            Some(Node::File { readable: false, .. }) => {
+                Err(Outcome::Failed(Failure::new(Class::Local, "permission denied")))
+            }
+            Some(Node::File { content, print, .. }) if *print == expected => Ok(*content),
+            Some(_) => Err(Outcome::Changed),
+        }
+    }
+
+    fn step(&mut self, effect: Effect) {
+        let Effect::Step { transfer, ref path, ref target, fingerprint, ref step, .. } = effect
+        else {
+            return;
+        };
+        let outcome = match step {
+            Step::Digest => {
+                self.hashed += 1;
+                self.read(path, fingerprint).map(|content| Outcome::Digested(content.digest()))
+            }
+            Step::Start(hashes) => self
+                .read(path, fingerprint)
+                .map(|content| self.start(transfer, target, content, *hashes)),
+            Step::Post => match (self.forms.remove(&transfer), self.read(path, fingerprint)) {
+                (Some(key), Ok(expected)) => {
+                    let path = path.clone();
+                    let flight = Flight::Posting { transfer, path, expected, step: effect, key };
+                    self.flights.push(flight);
+                    return;
+                }
+                (_, Err(outcome)) => Err(outcome),
+                (None, _) => panic!("there is no form to post"),
+            },
+            Step::Confirm { confirm_key, crc64, .. } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => {
+                        // The answer may be lost after the effect.
+                        if failure.class == Class::Transient && self.rng.bool() {
+                            let _ = self.service.confirm(confirm_key, *crc64, false);
+                        }
+                        Outcome::Failed(failure)
+                    }
+                    None => {
+                        let rename = self.mood.faults > 0.0 && self.rng.f64() < 0.01;
+                        let (key, crc64) = (confirm_key.clone(), *crc64);
+                        self.service.confirm(&key, crc64, rename).unwrap_or_else(Outcome::Failed)
+                    }
+                })
+            }
+            Step::Query { confirm_key } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => Outcome::Failed(failure),
+                    None => self.service.query(confirm_key).unwrap_or_else(Outcome::Failed),
+                })
+            }
+            Step::Look => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => Outcome::Failed(failure),
+                    None => self.service.look(target),
+                })
+            }
+            Step::Cancel { confirm_key } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => {
+                        self.keys_leaked = true;
+                        Outcome::Failed(failure)
+                    }
+                    None => {
+                        self.service.cancel(confirm_key);
+                        Outcome::Done
+                    }
+                })
+            }
+            Step::DeleteCopy { path, crc64, .. } => {
+                self.service.calls += 1;
+                Ok(match self.fails() {
+                    Some(failure) => Outcome::Failed(failure),
+                    None => match self.service.delete_copy(path, *crc64) {
+                        Ok(()) => Outcome::Done,
+                        Err(failure) => Outcome::Failed(failure),
+                    },
+                })
+            }
+        };
+        let outcome = outcome.unwrap_or_else(|outcome| outcome);
+        self.facts.push_back(Fact::Step { transfer, outcome });
+    }
+
+    fn start(
+        &mut self,
+        transfer: TransferId,
+        target: &[String],
+        content: Content,
+        hashes: crate::mirror::step::Hashes,
+    ) -> Outcome {
+        self.service.calls += 1;
+        if let Some(failure) = self.fails() {
+            if failure.class == Class::Transient && self.rng.bool() {
+                let _ = self.service.start(target, content, hashes);
+            }
+            return Outcome::Failed(failure);
+        }
+        let outcome = self.service.start(target, content, hashes).unwrap_or_else(Outcome::Failed);
+        if let Outcome::Started { confirm_key, .. } = &outcome {
+            self.forms.insert(transfer, confirm_key.clone());
+            self.service.told.insert(confirm_key.clone());
+        }
+        outcome
+    }
+
+    /// All bytes were read. Only if the file held still did the last of them leave.
+    pub(super) fn posted(
+        &mut self,
+        transfer: TransferId,
+        path: &RelPath,
+        expected: Content,
+        step: &Effect,
+        key: &str,
+    ) {
+        let Effect::Step { fingerprint, .. } = step else { return };
+        self.service.calls += 1;
+        let outcome = match self.read(path, *fingerprint) {
+            Err(outcome) => outcome,
+            Ok(content) => {
+                assert_eq!(content, expected, "an equal fingerprint is an equal content");
+                let digest = content.digest();
+                match self.fails() {
+                    Some(failure) if failure.class == Class::Transient => {
+                        if self.rng.bool() {
+                            let _ = self.service.post(key, content);
+                        }
+                        Outcome::PostUnanswered { digest, failure }
+                    }
+                    // COS knows no tokens: it refuses a form.
+                    Some(failure) if failure.class == Class::Auth => {
+                        Outcome::Failed(refusal(Class::Stale, "AccessDenied"))
+                    }
+                    // Other bytes arrive than were sent.
+                    Some(failure) if failure.class == Class::Defect => {
+                        let other = Content { id: content.id ^ 1 << 60, ..content };
+                        match self.service.post(key, other) {
+                            Ok(()) => Outcome::Posted { digest, crc64: Some(other.crc64()) },
+                            Err(failure) => Outcome::Failed(failure),
+                        }
+                    }
+                    Some(failure) => Outcome::Failed(failure),
+                    None => match self.service.post(key, content) {
+                        Ok(()) => Outcome::Posted { digest, crc64: Some(content.crc64()) },
+                        Err(failure) => Outcome::Failed(failure),
+                    },
+                }
+            }
+        };
+        self.facts.push_back(Fact::Step { transfer, outcome });
+    }
+}
