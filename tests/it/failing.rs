@@ -195,7 +195,9 @@ fn a_service_that_goes_and_comes_back_is_waited_for() {
     bed.write("a", "a");
     bed.fault(reset);
     let daemon = bed.daemon();
-    until("the first failure", || (!bed.mirror()["last_trouble"].is_null()).then_some(()));
+    until("the word", || (bed.mirror()["state"] == "offline").then_some(()));
+    // It is one state, not the trouble of a file.
+    assert!(bed.mirror()["last_trouble"].is_null());
     bed.no_faults();
     bed.until_mirrored("a", "a");
     bed.until_current();
