@@ -91,7 +91,7 @@ mutations() {
     do=$1
 
     $do second-look src/tree/read.rs \
-        '            if left == 0 {
+        '            if left == 0 || left % CHECK_EVERY < want as u64 {
                 self.check()?;
             }' '' \
         '--lib tree::read_tests'
@@ -137,6 +137,11 @@ mutations() {
         'crc64.filter(|theirs| *theirs != digest.crc64)' \
         'crc64.filter(|theirs| *theirs != *theirs)' \
         '--test it other_content_than_was_sent'
+
+    $do confirmed-is-trusted src/mirror/transfer/mod.rs \
+        'confirmed: known.confirmed.filter(|_| !known.unsure),' \
+        'confirmed: known.confirmed,' \
+        '--lib mirror::transfer'
 
     $do any-path-is-right src/mirror/transfer/mod.rs \
         'if path != self.target {' \
