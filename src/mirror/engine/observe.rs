@@ -28,9 +28,20 @@ impl Core {
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         let scan = &mut state.scan;
-        let Some(current) = scan.current.as_mut().filter(|current| current.path == *dir) else {
+        if scan.under_way.as_ref() != Some(dir) {
             return Ok(());
+        }
+        if last {
+            scan.under_way = None;
+        }
+        let Some(current) = scan.current.as_mut() else {
+            // Given up meanwhile: what comes next was waiting for this.
+            return if last { self.next_listing(work, index) } else { Ok(()) };
         };
+        if entries.is_empty() && !last {
+            // All of this page vanished since it was read: it says nothing about names beyond it.
+            return Ok(());
+        }
         scan.doubted.remove(dir);
         scan.short.over();
         let reach = current.wanted.reach;

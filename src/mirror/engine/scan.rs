@@ -28,6 +28,9 @@ pub(super) struct ScanState {
     next_full_at_ms: Option<i64>,
     pub(super) stack: Stack,
     pub(super) current: Option<Current>,
+    /// What the shell lists now. It may have been given up since: then its pages are nobody's, and the next listing
+    /// waits for its end, so that the pages of two never mix.
+    pub(super) under_way: Option<RelPath>,
     /// Directories whose last listing said that they are gone.
     pub(super) doubted: HashSet<RelPath>,
     /// The machine was short of something when it was last asked.
@@ -72,6 +75,7 @@ impl ScanState {
             next_full_at_ms: Some(0),
             stack: Stack::default(),
             current: None,
+            under_way: None,
             doubted: HashSet::new(),
             short: Shortage::default(),
             first,
@@ -167,6 +171,7 @@ impl Core {
             let scan = &mut state.scan;
             if !matches!(scan.phase, Phase::Listing)
                 || scan.current.is_some()
+                || scan.under_way.is_some()
                 || scan.short.waits(work.now.mono_ms)
             {
                 return Ok(());
@@ -193,6 +198,7 @@ impl Core {
                 unknown: 0,
                 touched: BTreeSet::new(),
             });
+            scan.under_way = Some(path.clone());
             work.out.effects.push(Effect::List { mirror: index, dir: path });
             return Ok(());
         }
@@ -337,8 +343,11 @@ impl Core {
         why: Absent,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
-        let Some(mut current) = state.scan.current.take_if(|current| current.path == *dir) else {
+        if state.scan.under_way.take_if(|listed| listed == dir).is_none() {
             return Ok(());
+        }
+        let Some(mut current) = state.scan.current.take() else {
+            return self.next_listing(work, index);
         };
         state.hints.append(&mut current.touched);
         match why {

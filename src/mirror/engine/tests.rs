@@ -417,3 +417,42 @@ fn a_file_that_is_never_still_is_not_sent_again_and_again() {
     assert!(reads < 30, "{reads} reads in an hour");
     assert!(reads > 8, "{reads}: it is read at the end of its patience");
 }
+
+#[test]
+fn the_pages_of_a_listing_that_was_given_up_never_mix_with_those_of_the_next() {
+    let mut hand = Hand::new();
+    hand.turn(Vec::new());
+    let first = hand.turn(vec![root(0)]);
+    assert_eq!(first.effects, [Effect::List { mirror: 0, dir: RelPath::root() }]);
+    // The root goes, and is there again, while that listing is still under way.
+    let gone = Absent::Root("not mounted".into());
+    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("x"), what: Err(gone) }]);
+    hand.wait(20_000);
+    hand.turn(Vec::new());
+    let second = hand.turn(vec![root(0)]);
+    assert_eq!(second.effects, [], "it waits for the end of the first");
+    let dir = |name: &str| Found { name: name.as_bytes().to_vec(), kind: Kind::Dir };
+    let stale = page(0, RelPath::root(), vec![dir("old")]);
+    let third = hand.turn(vec![stale]);
+    assert_eq!(third.effects, [Effect::List { mirror: 0, dir: RelPath::root() }]);
+    hand.turn(vec![page(0, RelPath::root(), vec![dir("new")])]);
+    assert_eq!(hand.state("old").0, EntryState::Unknown);
+}
+
+#[test]
+fn an_empty_page_says_nothing_about_what_comes_after_it() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    finish(&mut hand, steps(&turned)[0].0, 5);
+    hand.wait(2 * 3_600_000);
+    hand.turn(Vec::new());
+    hand.turn(vec![root(0)]);
+    hand.turn(vec![Fact::Page {
+        mirror: 0,
+        dir: RelPath::root(),
+        entries: Vec::new(),
+        last: false,
+        watched: true,
+    }]);
+    assert_eq!(hand.state("f").0, EntryState::Synced);
+}
