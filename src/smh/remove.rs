@@ -15,19 +15,6 @@ use crate::failure::Class;
 const DELETED: &[u16] = &[204, 200];
 
 impl Client {
-    /// Removes a file, to the recycle bin where there is one. That it is not there is a success.
-    ///
-    /// # Errors
-    /// The service refused.
-    pub async fn delete_file(&self, path: &RemotePath) -> Result<(), Error> {
-        let request = self.place.delete_file(path);
-        absent_is_good(
-            self.call(&request, DELETED)
-                .await
-                .and_then(|answer| acknowledged(Operation::Delete, &answer)),
-        )
-    }
-
     /// Removes a copy that the service stored at `path` although another name was asked (sheet section
     /// 14), provided that it has this content and nothing else. That it is not there is a success.
     ///
