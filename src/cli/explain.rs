@@ -184,7 +184,7 @@ fn on_disk(place: &Place<'_>) -> String {
 fn word(bare: Option<Kind>) -> &'static str {
     match bare {
         Some(Kind::File(_)) => "file",
-        Some(Kind::Dir) => "directory",
+        Some(Kind::Dir(_)) => "directory",
         Some(Kind::Skipped(Skip::Symlink)) => "symlink",
         Some(Kind::Skipped(_)) => "special",
         Some(Kind::Unknown) | None => "unknown",

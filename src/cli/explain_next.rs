@@ -94,8 +94,9 @@ fn waiting(state: &str, outlook: &Outlook<'_>) -> String {
 mod tests {
     use super::*;
     use crate::journal::ConditionKind;
+    use crate::tree::DirMark;
 
-    const FILE: Result<Kind, Absent> = Ok(Kind::Dir);
+    const FILE: Result<Kind, Absent> = Ok(Kind::Dir(DirMark { inode: 1, mounted: false }));
 
     fn about(state: &'static str) -> Outlook<'static> {
         Outlook {

@@ -146,7 +146,9 @@ impl Place<'_> {
         });
         let Some(known) = known else { return Ok(()) };
         self.file = Some(reader.file(known.id, &self.path)?);
-        if self.explained.kind == Ok(Kind::Dir) && reader.below(known.id, &self.path)?.is_some() {
+        if self.explained.kind.as_ref().is_ok_and(|kind| kind.is_dir())
+            && reader.below(known.id, &self.path)?.is_some()
+        {
             // The disk first: what is written down meanwhile makes the journal newer, not older.
             let audit = audit(reader, &known, lister, &self.path)?;
             self.folder = reader.below(known.id, &self.path)?.map(|folder| (folder, audit));
@@ -253,7 +255,7 @@ fn judge_file(
         Ok(Kind::Skipped(skip)) => {
             ("skipped", format!("something above it is left out: {}", skipped(*skip)))
         }
-        Ok(Kind::Dir) => ("pending", said("a folder that was not seen yet")),
+        Ok(Kind::Dir(_)) => ("pending", said("a folder that was not seen yet")),
         Ok(Kind::File(seen)) => {
             let Some(row) = row else { return ("pending", said("it was not seen yet")) };
             if row.gone_at_ms.is_some() {
@@ -287,6 +289,9 @@ mod tests {
     use crate::digest::Hash;
     use crate::fingerprint::Fingerprint;
     use crate::journal::{ConfirmedRow, DirId, EntryId};
+    use crate::tree::DirMark;
+
+    const DIR: Kind = Kind::Dir(DirMark { inode: 1, mounted: false });
 
     fn print(size: u64) -> Fingerprint {
         Fingerprint { size, mtime_ns: 1, ctime_ns: 1, inode: 7 }
@@ -327,7 +332,7 @@ mod tests {
             (EntryState::Synced, Some(&synced), &unreadable, "unknown"),
             (EntryState::Synced, Some(&synced), &root, "unknown"),
             (EntryState::Synced, Some(&synced), &left_out, "skipped"),
-            (EntryState::Synced, Some(&synced), &Ok(Kind::Dir), "pending"),
+            (EntryState::Synced, Some(&synced), &Ok(DIR), "pending"),
             (EntryState::Blocked, Some(&fresh), &same, "blocked"),
             (EntryState::Blocked, Some(&fresh), &other, "pending"),
             (EntryState::Blocked, Some(&fresh), &unreadable, "blocked"),

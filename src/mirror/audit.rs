@@ -9,7 +9,7 @@
 use super::audit_page::{Finding, Page, compare};
 use crate::journal::{DirId, JournalError, KnownMirror, Reader};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Kind, Lister};
+use crate::tree::{Absent, Lister};
 
 /// Paths that are kept as examples.
 const EXAMPLES: usize = 5;
@@ -149,7 +149,7 @@ fn descend(page: &Page<'_>, dir: &RelPath, stack: &mut Vec<RelPath>) {
         let at = page.dirs.binary_search_by(|dir| dir.name.as_slice().cmp(name));
         at.ok().and_then(|at| page.dirs.get(at)).is_some_and(|dir| !dir.gone)
     };
-    let children = page.entries.iter().rev().filter(|found| found.kind == Kind::Dir);
+    let children = page.entries.iter().rev().filter(|found| found.kind.is_dir());
     stack.extend(children.filter(|found| known(&found.name)).map(|found| dir.join(&found.name)));
 }
 

@@ -53,7 +53,7 @@ pub(super) fn compare(page: &Page<'_>, mut tell: impl FnMut(Finding, &[u8])) {
         let dir = dirs.next_if(|dir| dir.name == name);
         let finding = match found.kind {
             Kind::File(seen) => file_found(file, seen),
-            Kind::Dir => dir.is_none_or(|dir| dir.gone).then_some(Finding::Unseen),
+            Kind::Dir(_) => dir.is_none_or(|dir| dir.gone).then_some(Finding::Unseen),
             Kind::Skipped(_) => None,
             Kind::Unknown => Some(Finding::Unreadable),
         };
@@ -92,7 +92,9 @@ mod tests {
     use super::*;
     use crate::digest::Hash;
     use crate::journal::{ConfirmedRow, DirId, EntryId, NEVER_MS};
-    use crate::tree::Skip;
+    use crate::tree::{DirMark, Skip};
+
+    const DIR: Kind = Kind::Dir(DirMark { inode: 1, mounted: false });
 
     fn print(size: u64) -> Fingerprint {
         Fingerprint { size, mtime_ns: 1, ctime_ns: 1, inode: 7 }
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_confirmed_or_waits_in_the_journal_is_no_finding() {
-        let entries = [file("a", 1), file("b", 2), file("c", 3), found("d", Kind::Dir)];
+        let entries = [file("a", 1), file("b", 2), file("c", 3), found("d", DIR)];
         let rows = [
             row("a", 1, Some(1), None),
             row("b", 2, Some(1), Some(9)),
@@ -168,11 +170,8 @@ mod tests {
             told(Finding::Changed, "a")
         );
         assert_eq!(one(found("a", Kind::Unknown), None), told(Finding::Unreadable, "a"));
-        assert_eq!(check(&[found("d", Kind::Dir)], &[], &[]), told(Finding::Unseen, "d"));
-        assert_eq!(
-            check(&[found("d", Kind::Dir)], &[], &[dir("d", true)]),
-            told(Finding::Unseen, "d")
-        );
+        assert_eq!(check(&[found("d", DIR)], &[], &[]), told(Finding::Unseen, "d"));
+        assert_eq!(check(&[found("d", DIR)], &[], &[dir("d", true)]), told(Finding::Unseen, "d"));
     }
 
     #[test]
@@ -203,7 +202,7 @@ mod tests {
     fn a_file_in_the_place_of_a_folder_is_unseen_and_the_other_way_round() {
         let told = check(&[file("a", 1)], &[], &[dir("a", false)]);
         assert_eq!(told, [(Finding::Unseen, "a".to_owned())]);
-        let told = check(&[found("a", Kind::Dir)], &[row("a", 1, Some(1), None)], &[]);
+        let told = check(&[found("a", DIR)], &[row("a", 1, Some(1), None)], &[]);
         assert_eq!(told, [(Finding::Unseen, "a".to_owned())]);
     }
 }

@@ -20,17 +20,34 @@ pub enum Skip {
     Name,
 }
 
+/// What tells one directory from another under the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DirMark {
+    /// Number of its inode; 0 where inodes mean nothing.
+    pub inode: u64,
+    /// It lies on another filesystem than the directory that holds it: something is mounted there.
+    pub mounted: bool,
+}
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
     File(Fingerprint),
     /// A directory.
-    Dir,
+    Dir(DirMark),
     /// Left out.
     Skipped(Skip),
     /// It is there, and cannot be looked at: nothing is known of it.
     Unknown,
+}
+
+impl Kind {
+    /// Whether it is a directory that is mirrored.
+    #[must_use]
+    pub fn is_dir(self) -> bool {
+        matches!(self, Kind::Dir(_))
+    }
 }
 
 /// An entry of a directory.
@@ -119,11 +136,14 @@ pub(super) fn fingerprint(stat: &Stat, stable: bool) -> Fingerprint {
     }
 }
 
-/// What `stat` (not following links) says an entry is.
-pub(super) fn kind(stat: &Stat, stable: bool) -> Kind {
+/// What `stat` (not following links) says an entry is. `holder`: the device of the directory that holds it.
+pub(super) fn kind(stat: &Stat, stable: bool, holder: u64) -> Kind {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File(fingerprint(stat, stable)),
-        FileType::Directory => Kind::Dir,
+        FileType::Directory => Kind::Dir(DirMark {
+            inode: if stable { stat.st_ino } else { 0 },
+            mounted: stat.st_dev != holder,
+        }),
         FileType::Symlink => Kind::Skipped(Skip::Symlink),
         _ => Kind::Skipped(Skip::Special),
     }

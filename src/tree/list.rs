@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use super::entry::{Absent, Found, Kind, Meaning, Skip, kind};
+use super::entry::{Absent, DirMark, Found, Kind, Meaning, Skip, kind};
 use super::filter::{self, BaseRules, FileRules, IGNORE_FILE, Rule};
 use super::names;
 use super::root::{Root, RootError, RootId};
@@ -64,6 +64,7 @@ impl Lister {
     ) -> Result<(), Absent> {
         let root = Root::open(&self.local).map_err(no_root)?;
         let fd = root.open_dir(dir).map_err(Absent::of)?;
+        let holder = rustix::fs::fstat(&fd).map_err(unreadable)?.st_dev;
         let files = self.ignore_files(&root, dir)?;
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&fd).map_err(unreadable)? {
@@ -83,7 +84,8 @@ impl Lister {
             for name in chunk {
                 match Root::stat_in(&fd, name) {
                     Ok(stat) => {
-                        let kind = self.judge(&files, dir, name, kind(&stat, root.is_stable()));
+                        let kind =
+                            self.judge(&files, dir, name, kind(&stat, root.is_stable(), holder));
                         found.push(Found { name: name.clone(), kind });
                     }
                     // Removed since it was listed.
@@ -107,7 +109,7 @@ impl Lister {
     /// It is gone, or nothing is known of it.
     pub fn look(&self, path: &RelPath) -> Result<Kind, Absent> {
         let root = Root::open(&self.local).map_err(no_root)?;
-        let Some((dir, name)) = path.split() else { return Ok(Kind::Dir) };
+        let Some((dir, name)) = path.split() else { return Ok(Kind::Dir(root.mark())) };
         let kind = root.look(path)?;
         let files = self.ignore_files(&root, &dir)?;
         Ok(self.judge(&files, &dir, name, kind))
@@ -118,8 +120,8 @@ impl Lister {
     #[must_use]
     pub fn explain(&self, path: &RelPath) -> Explained {
         let mut step = RelPath::root();
-        let mut last =
-            Explained { at: step.clone(), kind: Ok(Kind::Dir), bare: Some(Kind::Dir), rule: None };
+        let top = Kind::Dir(DirMark::default());
+        let mut last = Explained { at: step.clone(), kind: Ok(top), bare: Some(top), rule: None };
         let root = match Root::open(&self.local) {
             Ok(root) => root,
             Err(error) => {
@@ -131,7 +133,7 @@ impl Lister {
             let dir = step.clone();
             step = step.join(name);
             last = self.explain_one(&root, &dir, name);
-            if last.kind != Ok(Kind::Dir) {
+            if !last.kind.as_ref().is_ok_and(|kind| kind.is_dir()) {
                 break;
             }
         }
@@ -144,7 +146,7 @@ impl Lister {
         match looked {
             Err(absent) => Explained { at, kind: Err(absent), bare: None, rule: None },
             Ok((bare, texts)) => {
-                let is_dir = bare == Kind::Dir;
+                let is_dir = bare.is_dir();
                 let rule = filter::explain(&self.rules, &self.exclude, &texts, dir, name, is_dir);
                 let files = rules_of(texts);
                 let kind = Ok(self.judge(&files, dir, name, bare));
@@ -154,12 +156,12 @@ impl Lister {
     }
 
     fn judge(&self, files: &[FileRules], dir: &RelPath, name: &[u8], kind: Kind) -> Kind {
-        let is_dir = kind == Kind::Dir;
+        let is_dir = kind.is_dir();
         if let Some(skip) = filter::left_out(&self.rules, files, dir, name, is_dir) {
             return Kind::Skipped(skip);
         }
         match kind {
-            Kind::File(_) | Kind::Dir if names::is_forbidden(name) => Kind::Skipped(Skip::Name),
+            Kind::File(_) | Kind::Dir(_) if names::is_forbidden(name) => Kind::Skipped(Skip::Name),
             other => other,
         }
     }

@@ -11,7 +11,7 @@ mod root;
 mod settle;
 mod watch;
 
-pub use entry::{Absent, Found, Kind, Skip};
+pub use entry::{Absent, DirMark, Found, Kind, Skip};
 pub use filter::{IGNORE_FILE, Rule};
 pub use list::{Explained, Lister, PAGE};
 pub use names::{forbidden, is_forbidden};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::entry::{Absent, Kind, Meaning, kind};
+use super::entry::{Absent, DirMark, Kind, Meaning, kind};
 use crate::relpath::RelPath;
 
 /// Tells one root from another that was mounted or moved into its place.
@@ -104,6 +104,11 @@ impl Root {
         self.stable
     }
 
+    /// The root as an entry. Whether something is mounted there is told by its identity.
+    pub(super) fn mark(&self) -> DirMark {
+        DirMark { inode: if self.stable { self.id.inode } else { 0 }, mounted: false }
+    }
+
     /// Opens a directory below, following no link.
     pub(super) fn open_dir(&self, path: &RelPath) -> Result<OwnedFd, Errno> {
         self.open_below(
@@ -146,8 +151,9 @@ impl Root {
     /// # Errors
     /// It is gone, or cannot be looked at.
     pub(super) fn look(&self, path: &RelPath) -> Result<Kind, Absent> {
-        let Some((dir, name)) = path.split() else { return Ok(Kind::Dir) };
+        let Some((dir, name)) = path.split() else { return Ok(Kind::Dir(self.mark())) };
         let dir = self.open_dir(&dir).map_err(Absent::of)?;
-        Ok(kind(&Root::stat_in(&dir, name).map_err(Absent::of)?, self.stable))
+        let holder = rustix::fs::fstat(&dir).map_err(Absent::of)?.st_dev;
+        Ok(kind(&Root::stat_in(&dir, name).map_err(Absent::of)?, self.stable, holder))
     }
 }

@@ -8,7 +8,7 @@ use super::filesystem::{self, Filesystem};
 use crate::clock::{Clock, to_ms};
 use crate::config::{Mirror, Problem, WatchMode};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Kind, Lister, Watcher};
+use crate::tree::{Absent, Lister, Watcher};
 
 /// Counting stops here: no kernel is asked for more watches.
 const MOST_DIRECTORIES: u64 = 2_000_000;
@@ -49,7 +49,7 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
         }
         count.directories += 1;
         let listed = lister.list(&dir, |found, _| {
-            let directories = found.iter().filter(|entry| entry.kind == Kind::Dir);
+            let directories = found.iter().filter(|entry| entry.kind.is_dir());
             open.extend(directories.map(|entry| dir.join(&entry.name)));
             clock.now().mono_ms < deadline_ms
         });

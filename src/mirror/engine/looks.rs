@@ -81,7 +81,8 @@ impl Core {
         let Some((dir_path, name)) = path.split() else {
             // Something about the root itself: a scan finds out which directory it is, and what is in it. Whoever
             // touches it again and again does not cause a scan each time.
-            let wait_ms = if what == Ok(Kind::Dir) { ROOT_WAIT_MS } else { 0 };
+            let wait_ms =
+                if what.as_ref().is_ok_and(|kind| kind.is_dir()) { ROOT_WAIT_MS } else { 0 };
             state.scan.hurry(work.now.mono_ms + wait_ms);
             return Ok(());
         };
@@ -89,7 +90,7 @@ impl Core {
         let dir = work.turn.dir_at(state.id, &dir_path)?.filter(|dir| dir.gone_at_ms.is_none());
         let Some(dir) = dir else {
             // Below something that is not known (yet): list the nearest directory that is.
-            if matches!(what, Ok(Kind::File(_) | Kind::Dir)) {
+            if matches!(what, Ok(Kind::File(_) | Kind::Dir(_))) {
                 self.relist_above(work, index, &dir_path)?;
             }
             return Ok(());
@@ -121,7 +122,7 @@ impl Core {
                 // A hint on a directory comes when it was made, renamed or given other rights, not when something
                 // in it changes. It may be another one under a name that is known: nobody has listed that, and
                 // nobody watches it.
-                if kind == Kind::Dir
+                if kind.is_dir()
                     && let Some(state) = self.mirrors.get_mut(index)
                 {
                     state.scan.relist(path, fresh);

@@ -119,7 +119,7 @@ impl Core {
             let skip = skips.next_if(|row| row.id.name == name);
             let child = dirs.next_if(|row| dir_name(row) == name);
             let new = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
-            if found.kind == Kind::Dir && (new || reach == Reach::All) {
+            if found.kind.is_dir() && (new || reach == Reach::All) {
                 let counts = new || full;
                 children.push((dir.join(name), Wanted { reach: Reach::All, counts }));
             }
@@ -179,7 +179,7 @@ impl Core {
                 _ => self.file_absent(work, index, dir, row)?,
             }
         }
-        if kind != Kind::Dir
+        if !kind.is_dir()
             && let Some(row) = &rows.child
         {
             self.dir_absent(work, index, row)?;
@@ -189,7 +189,9 @@ impl Core {
         }
         match kind {
             Kind::File(seen) => self.file_seen(work, index, id, rows.file.as_ref(), seen),
-            Kind::Dir => self.dir_seen(work, index, id, &dir.join(&id.name), rows.child.as_ref()),
+            Kind::Dir(_) => {
+                self.dir_seen(work, index, id, &dir.join(&id.name), rows.child.as_ref())
+            }
             Kind::Skipped(skip) => {
                 let reason = reason(skip);
                 if rows.skip.is_none_or(|row| row.reason != reason) {

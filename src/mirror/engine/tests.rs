@@ -9,7 +9,10 @@ use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
 use crate::mirror::facts::{Event, MirrorSettings, RemoteListing};
 use crate::mirror::step::{Failure, Outcome, Reply, Step};
-use crate::tree::{Absent, Found, Kind, RootId};
+use crate::tree::{Absent, DirMark, Found, Kind, RootId};
+
+/// Some directory.
+const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false });
 
 mod seeing;
 
@@ -281,7 +284,7 @@ fn a_directory_that_is_refused_with_thousands_of_files_keeps_nobody_waiting() {
     let mut hand = Hand::new();
     hand.turn(Vec::new());
     hand.turn(vec![root(0)]);
-    let dir = Found { name: b"d".to_vec(), kind: Kind::Dir };
+    let dir = Found { name: b"d".to_vec(), kind: DIR };
     let last = file("z", print(900, 7));
     let mut first = hand.turn(vec![page(0, RelPath::root(), vec![dir, last])]);
     let second = hand.turn(vec![page(0, rel("d"), many(5_000))]);
@@ -431,7 +434,7 @@ fn the_pages_of_a_listing_that_was_given_up_never_mix_with_those_of_the_next() {
     hand.turn(Vec::new());
     let second = hand.turn(vec![root(0)]);
     assert_eq!(second.effects, [], "it waits for the end of the first");
-    let dir = |name: &str| Found { name: name.as_bytes().to_vec(), kind: Kind::Dir };
+    let dir = |name: &str| Found { name: name.as_bytes().to_vec(), kind: DIR };
     let stale = page(0, RelPath::root(), vec![dir("old")]);
     let third = hand.turn(vec![stale]);
     assert_eq!(third.effects, [Effect::List { mirror: 0, dir: RelPath::root() }]);

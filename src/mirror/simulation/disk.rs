@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::digest::{BEGINNING_LEN, Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Found, Kind, Skip};
+use crate::tree::{Absent, DirMark, Found, Kind, Skip};
 
 /// A content: which one, and how long. Equal numbers are equal bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -215,7 +215,7 @@ impl Disk {
             return Err(Absent::Root("the root is not there".into()));
         }
         if path.is_root() {
-            return Ok(Kind::Dir);
+            return Ok(Kind::Dir(DirMark { inode: 1, mounted: false }));
         }
         self.nodes.get(path).map(kind).ok_or(Absent::Gone)
     }
@@ -258,7 +258,7 @@ impl Disk {
 
 fn kind(node: &Node) -> Kind {
     match node {
-        Node::Dir { .. } => Kind::Dir,
+        Node::Dir { inode, .. } => Kind::Dir(DirMark { inode: *inode, mounted: false }),
         Node::File { print, .. } => Kind::File(*print),
         Node::Link => Kind::Skipped(Skip::Symlink),
     }

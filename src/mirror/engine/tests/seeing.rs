@@ -3,7 +3,7 @@
 use super::*;
 
 fn dir(name: &str) -> Found {
-    Found { name: name.as_bytes().to_vec(), kind: Kind::Dir }
+    Found { name: name.as_bytes().to_vec(), kind: DIR }
 }
 
 fn page(path: &str, entries: Vec<Found>) -> Fact {
@@ -45,7 +45,7 @@ fn a_directory_in_the_place_of_another_is_listed() {
     let mut hand = Hand::new();
     hand.scan_dirs(&["site"]);
     // The name is known; what lies under it now is not.
-    let turned = hand.looked("site", Ok(Kind::Dir));
+    let turned = hand.looked("site", Ok(DIR));
     assert_eq!(lists(&turned), ["site"]);
 }
 
@@ -53,7 +53,7 @@ fn a_directory_in_the_place_of_another_is_listed() {
 fn a_hint_on_the_root_itself_leads_to_a_scan() {
     let mut hand = Hand::new();
     hand.scan_dirs(&[]);
-    hand.looked("", Ok(Kind::Dir));
+    hand.looked("", Ok(DIR));
     hand.wait(5_000);
     assert_eq!(hand.turn(Vec::new()).effects, [Effect::Root(0)]);
 }
@@ -62,7 +62,7 @@ fn a_hint_on_the_root_itself_leads_to_a_scan() {
 fn a_tree_whose_attributes_change_is_listed_once() {
     let mut hand = Hand::new();
     hand.scan_dirs(&["a"]);
-    let look = |path: &str| Fact::Looked { mirror: 0, path: rel(path), what: Ok(Kind::Dir) };
+    let look = |path: &str| Fact::Looked { mirror: 0, path: rel(path), what: Ok(DIR) };
     // It begins to grow while it is looked at.
     let turned = hand.turn(vec![look("a"), look("a/b"), look("a/b/c"), look("a")]);
     assert_eq!(lists(&turned), ["a"]);
@@ -78,13 +78,13 @@ fn a_tree_whose_attributes_change_is_listed_once() {
 fn a_directory_that_is_there_and_never_opens_is_not_asked_for_ever() {
     let mut hand = Hand::new();
     hand.scan_dirs(&["odd"]);
-    let mut turned = hand.looked("odd", Ok(Kind::Dir));
+    let mut turned = hand.looked("odd", Ok(DIR));
     for _ in 0..10 {
         if lists(&turned).is_empty() {
             break;
         }
         hand.turn(vec![Fact::ListFailed { mirror: 0, dir: rel("odd"), why: Absent::Gone }]);
-        turned = hand.looked("odd", Ok(Kind::Dir));
+        turned = hand.looked("odd", Ok(DIR));
     }
     let id = hand.engine.core.mirrors[0].id;
     let status = Reader::of(hand.engine.into_journal());
@@ -99,7 +99,7 @@ fn listing_a_new_directory_does_not_put_the_next_full_scan_off() {
     // The scan that heals is due within 1.1 hours, whatever appears in between.
     for n in 0..6 {
         hand.wait(700_000);
-        let turned = hand.looked(&format!("d{n}"), Ok(Kind::Dir));
+        let turned = hand.looked(&format!("d{n}"), Ok(DIR));
         if turned.effects.contains(&Effect::Root(0)) {
             return;
         }
@@ -112,12 +112,12 @@ fn listing_a_new_directory_does_not_put_the_next_full_scan_off() {
 fn lost_hints_are_made_good_although_a_directory_is_being_listed() {
     let mut hand = Hand::new();
     hand.scan_dirs(&["a", "b"]);
-    let turned = hand.looked("a", Ok(Kind::Dir));
+    let turned = hand.looked("a", Ok(DIR));
     assert_eq!(lists(&turned), ["a"]);
     hand.turn(vec![Fact::Overflow]);
     hand.wait(2_000);
     // More waits to be listed: that does not put the full scan off either.
-    let look = Fact::Looked { mirror: 0, path: rel("b"), what: Ok(Kind::Dir) };
+    let look = Fact::Looked { mirror: 0, path: rel("b"), what: Ok(DIR) };
     let turned = hand.turn(vec![look, page("a", Vec::new())]);
     assert!(turned.effects.contains(&Effect::Root(0)), "{:?}", turned.effects);
 }
@@ -207,10 +207,10 @@ fn a_directory_that_cannot_be_made_is_tried_again_whatever_else_was_wrong_with_i
     let result = Err(Failure::new(Class::Permanent, "a file is in the way"));
     hand.turn(vec![Fact::Directory { job, result }]);
     // It cannot be read for a while.
-    hand.looked("d", Ok(Kind::Dir));
+    hand.looked("d", Ok(DIR));
     let why = Absent::Unreadable("permission denied".into());
     hand.turn(vec![Fact::ListFailed { mirror: 0, dir: rel("d"), why }]);
-    hand.looked("d", Ok(Kind::Dir));
+    hand.looked("d", Ok(DIR));
     hand.turn(vec![page("d", Vec::new())]);
     let turned = hand.turn(vec![Fact::Retry(Retry::All)]);
     let job = making(&turned).expect("a person asked for it");
@@ -311,7 +311,7 @@ fn names_were_read() -> Hand {
 
 #[test]
 fn a_listing_that_is_older_than_a_look_takes_nothing_back() {
-    for what in [Kind::Dir, Kind::File(print(5, 9))] {
+    for what in [DIR, Kind::File(print(5, 9))] {
         let mut hand = names_were_read();
         // It appears after the names were read, and is looked at before the page comes.
         hand.looked("new", Ok(what));
