@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{Holder, Journal, JournalError, LockError, SetAside, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
-use crate::smh::{Client, Grant};
+use crate::smh::{Client, Grant, Rights};
 use crate::tree::{Root, Watcher};
 
 /// Facts that wait for the engine; tasks that have more to say wait.
@@ -188,7 +188,7 @@ pub fn assemble(
 ) -> Result<Assembled, ServiceError> {
     let client = match mode {
         Mode::DryRun => None,
-        _ => Some(Client::new(&config.remote, Grant::Mirror, clock).map_err(ServiceError::Client)?),
+        _ => Some(Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock).map_err(ServiceError::Client)?),
     };
     let watcher = match mode {
         Mode::Daemon => watcher(),

@@ -13,7 +13,7 @@ use super::http::Answer;
 use super::operation::Operation;
 use super::path::encode;
 use super::reply::TokenMade;
-use crate::config::{Auth, Remote, SecretSource};
+use crate::config::{Auth, Config, Delete, Remote, SecretSource};
 use crate::failure::Class;
 
 /// Seconds a token lives after its last use, as we ask for it; the default of the service.
@@ -28,19 +28,42 @@ const RETRY_MS: i64 = 60_000;
 /// What a token is for, and so what it must allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
-    /// Upload with overwrite and make directories.
-    Mirror,
+    /// Upload with overwrite, make directories, move what was renamed, and delete if the configuration wants it.
+    Mirror(Rights),
     /// Delete a file, to the recycle bin where there is one.
     DeleteFile,
 }
 
+/// What the configuration wants beyond uploading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rights {
+    /// A mirror deletes copies, into the recycle bin.
+    pub recycle: bool,
+    /// A mirror deletes copies for good.
+    pub permanent: bool,
+}
+
+impl Rights {
+    /// What the mirrors of a configuration need.
+    #[must_use]
+    pub fn of(config: &Config) -> Rights {
+        let any = |delete| config.mirrors.iter().any(|mirror| mirror.delete == delete);
+        Rights { recycle: any(Delete::Recycle), permanent: any(Delete::Permanent) }
+    }
+}
+
 impl Grant {
     /// The narrowest list that is enough (sheet section 2).
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Grant::Mirror => "upload_file_force,create_directory",
-            Grant::DeleteFile => "delete_file",
+    pub(super) fn words(self) -> String {
+        let Grant::Mirror(rights) = self else { return "delete_file".to_owned() };
+        let mut words = "upload_file_force,create_directory,move_file,move_directory".to_owned();
+        if rights.recycle {
+            words.push_str(",delete_file,delete_directory");
         }
+        if rights.permanent {
+            words.push_str(",delete_file_permanent,delete_directory_permanent");
+        }
+        words
     }
 }
 
@@ -180,7 +203,7 @@ impl Issuer {
             "/token?library_id={}&library_secret={}&period={period}&grant={}",
             encode(&self.library_id),
             encode(secret.expose_secret()),
-            encode(grant.words()),
+            encode(&grant.words()),
         );
         // Not needed for a single-tenant library, whose space is called `-`.
         if self.space_id != "-" {

@@ -21,8 +21,12 @@ pub enum Operation {
     Status,
     /// Cancel an upload.
     Cancel,
-    /// Delete a file.
+    /// Delete a file or a directory.
     Delete,
+    /// Move a file or a directory.
+    Move,
+    /// Ask whether the library has a recycle bin.
+    RecycleBin,
 }
 
 impl Operation {
@@ -39,7 +43,9 @@ impl Operation {
             Operation::Confirm => "confirm the upload",
             Operation::Status => "ask for the state of the upload",
             Operation::Cancel => "cancel the upload",
-            Operation::Delete => "delete the remote file",
+            Operation::Delete => "delete the copy",
+            Operation::Move => "move the copy",
+            Operation::RecycleBin => "ask for the recycle bin",
         }
     }
 }

@@ -41,6 +41,12 @@ struct ConfirmBody {
     crc64: String,
 }
 
+#[derive(Debug, Serialize)]
+struct MoveBody {
+    /// Not encoded: it is JSON, no URL.
+    from: String,
+}
+
 impl Place {
     fn path(&self, kind: &str, rest: &str) -> String {
         format!("/{kind}/{}/{}/{rest}", encode(&self.library_id), encode(&self.space_id))
@@ -139,13 +145,54 @@ impl Place {
         }
     }
 
-    /// Section 9. To the recycle bin where the library has one.
-    pub(super) fn delete_file(&self, path: &RemotePath) -> Request {
+    /// Section 9. To the recycle bin where the library has one, unless `permanent`.
+    pub(super) fn delete_file(&self, path: &RemotePath, permanent: bool) -> Request {
+        self.delete("file", path, permanent)
+    }
+
+    /// Section 8: with everything in it.
+    pub(super) fn delete_directory(&self, path: &RemotePath, permanent: bool) -> Request {
+        self.delete("directory", path, permanent)
+    }
+
+    fn delete(&self, kind: &str, path: &RemotePath, permanent: bool) -> Request {
         Request {
             operation: Operation::Delete,
             method: Method::DELETE,
-            path: self.path("file", &path.encoded()),
-            query: "permanent=0".into(),
+            path: self.path(kind, &path.encoded()),
+            query: format!("permanent={}", u8::from(permanent)),
+            body: None,
+        }
+    }
+
+    /// Section 9. `ask`: what has the name keeps it.
+    pub(super) fn move_file(&self, from: &RemotePath, to: &RemotePath) -> Request {
+        self.relocate("file", from, to)
+    }
+
+    /// Section 8: makes the missing parents of the target.
+    pub(super) fn move_directory(&self, from: &RemotePath, to: &RemotePath) -> Request {
+        self.relocate("directory", from, to)
+    }
+
+    fn relocate(&self, kind: &str, from: &RemotePath, to: &RemotePath) -> Request {
+        Request {
+            operation: Operation::Move,
+            method: Method::PUT,
+            path: self.path(kind, &to.encoded()),
+            query: "conflict_resolution_strategy=ask".into(),
+            body: to_json(&MoveBody { from: from.segments().join("/") }),
+        }
+    }
+
+    /// Section 10: the way to ask before a first delete.
+    pub(super) fn recycle_bin(&self) -> Request {
+        let path = self.path("recycled", "");
+        Request {
+            operation: Operation::RecycleBin,
+            method: Method::GET,
+            path: path.trim_end_matches('/').to_owned(),
+            query: "limit=1".into(),
             body: None,
         }
     }

@@ -5,7 +5,7 @@ use super::check::Check;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::failure::Class;
-use crate::smh::{Client, Error, Grant, Info, Kind, RemotePath, Transport};
+use crate::smh::{Client, Error, Grant, Info, Kind, RemotePath, Rights, Transport};
 
 /// A form lives ten minutes, and COS refuses clocks that are far off.
 const SKEW_PROBLEM_MS: i64 = 60_000;
@@ -15,7 +15,7 @@ const SKEW_WARNING_MS: i64 = 5_000;
 /// Asks the service everything that can be asked without writing. `secret`: it can be had.
 pub(super) async fn ask(config: &Config, clock: Clock, secret: bool, mut say: impl FnMut(Check)) {
     let endpoint = &config.remote.endpoint;
-    let client = match Client::new(&config.remote, Grant::Mirror, clock) {
+    let client = match Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock) {
         Ok(client) => client,
         Err(why) => {
             say(Check::problem("endpoint", Exit::Config, why, "correct [remote]"));
