@@ -24,6 +24,8 @@ pub(super) struct Done {
     pub(super) recovered: u64,
     pub(super) adopted: u64,
     pub(super) unchanged: u64,
+    pub(super) moved: u64,
+    pub(super) deleted: u64,
     pub(super) bytes: u64,
 }
 
@@ -92,6 +94,10 @@ impl Observer for Progress {
                         self.done.unchanged += 1;
                         "unchanged"
                     }
+                    Sent::Moved => {
+                        self.done.moved += 1;
+                        "moved"
+                    }
                 };
                 match &self.bar {
                     Some(bar) => bar.inc(*bytes),
@@ -101,6 +107,23 @@ impl Observer for Progress {
                     None => {}
                 }
             }
+            Event::Moved { mirror, from, to, files } => {
+                self.waiting = self.waiting.saturating_sub(*files);
+                self.done.moved += files;
+                if !self.quiet {
+                    self.say(&format!("moved {mirror}/{from} to {to} ({files} files)"));
+                }
+            }
+            Event::Deleted { mirror, path, how } => {
+                self.done.deleted += 1;
+                if !self.quiet {
+                    self.say(&format!("deleted the copy of {mirror}/{path} ({how})"));
+                }
+            }
+            Event::Held { mirror, message } => self.say(&format!(
+                "held {mirror}: {message}; nothing is deleted until you decide, see `smh-mirror holds`"
+            )),
+            Event::Released { mirror } => self.say(&format!("{mirror}: no longer held")),
             Event::Trouble { mirror, path, message, blocked, .. } => {
                 let word = if *blocked { "blocked" } else { "failed, will be tried again" };
                 self.say(&format!("{word} {mirror}/{path}: {message}"));

@@ -92,6 +92,8 @@ fn summary(global: &Global, args: &Args, view: &View, progress: &Progress) -> Re
         (done.recovered, "recovered"),
         (done.adopted, "already there"),
         (done.unchanged, "touched, content unchanged"),
+        (done.moved, "moved"),
+        (done.deleted, "deleted"),
     ] {
         if count > 0 {
             sent.push(format!("{count} {word}"));

@@ -6,8 +6,9 @@ use super::rows::{DirId, DirRow, MirrorId, NEVER_MS};
 use super::{JournalError, Turn};
 use crate::relpath::RelPath;
 
-const COLUMNS: &str =
-    "id, mirror_id, parent_id, path, created_at_ms, next_at_ms, gone_at_ms, listed_at_ms";
+/// The columns of [`dir_row`], in its order.
+pub(super) const DIR_COLUMNS: &str = "id, mirror_id, parent_id, path, created_at_ms, next_at_ms, gone_at_ms, \
+     listed_at_ms, inode, mounted";
 
 impl Turn<'_> {
     /// A directory by its number.
@@ -17,7 +18,7 @@ impl Turn<'_> {
     pub fn dir(&self, id: DirId) -> Result<Option<DirRow>, JournalError> {
         Ok(self
             .tx
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM dir WHERE id = ?1"))?
+            .prepare_cached(&format!("SELECT {DIR_COLUMNS} FROM dir WHERE id = ?1"))?
             .query_row([id.0], dir_row)
             .optional()?)
     }
@@ -30,7 +31,7 @@ impl Turn<'_> {
         Ok(self
             .tx
             .prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM dir WHERE mirror_id = ?1 AND path = ?2"
+                "SELECT {DIR_COLUMNS} FROM dir WHERE mirror_id = ?1 AND path = ?2"
             ))?
             .query_row(params![mirror.0, path.as_bytes()], dir_row)
             .optional()?)
@@ -89,14 +90,14 @@ impl Turn<'_> {
             Some(upto) => self
                 .tx
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM dir WHERE parent_id = ?1 AND path > ?2 AND path <= ?3 ORDER BY path"
+                    "SELECT {DIR_COLUMNS} FROM dir WHERE parent_id = ?1 AND path > ?2 AND path <= ?3 ORDER BY path"
                 ))?
                 .query_map(params![parent.0, after, upto.as_bytes()], dir_row)?
                 .collect::<Result<_, _>>()?,
             None => self
                 .tx
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM dir WHERE parent_id = ?1 AND path > ?2 ORDER BY path"
+                    "SELECT {DIR_COLUMNS} FROM dir WHERE parent_id = ?1 AND path > ?2 ORDER BY path"
                 ))?
                 .query_map(params![parent.0, after], dir_row)?
                 .collect::<Result<_, _>>()?,
@@ -121,7 +122,9 @@ impl Turn<'_> {
     /// What SQLite says.
     pub fn dir_is_back(&self, id: DirId, next_at_ms: Option<i64>) -> Result<(), JournalError> {
         self.tx
-            .prepare_cached("UPDATE dir SET gone_at_ms = NULL, next_at_ms = ?2 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE dir SET gone_at_ms = NULL, delete_at_ms = NULL, next_at_ms = ?2 WHERE id = ?1",
+            )?
             .execute(params![id.0, next_at_ms])?;
         Ok(())
     }
@@ -202,7 +205,7 @@ impl Turn<'_> {
     ) -> Result<Vec<DirRow>, JournalError> {
         // The second bound is that of the index, word for word: without it the index does not serve.
         let mut statement = self.tx.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM dir INDEXED BY dir_wanted
+            "SELECT {DIR_COLUMNS} FROM dir INDEXED BY dir_wanted
               WHERE mirror_id = ?1 AND next_at_ms IS NOT NULL AND next_at_ms < {NEVER_MS} AND next_at_ms <= ?2
               ORDER BY path DESC LIMIT ?3"
         ))?;
@@ -223,12 +226,29 @@ impl Turn<'_> {
             .query_row([now_ms, NEVER_MS], |row| row.get(0))?)
     }
 
-    /// A directory is absent on disk with everything in it. What was confirmed stays known; what never
-    /// was is forgotten. Gives the number of files that are gone.
+    /// Which directory it is on disk, and whether something is mounted there.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn tree_gone(&self, id: DirId, at_ms: i64) -> Result<u64, JournalError> {
+    pub fn set_dir_mark(&self, id: DirId, inode: u64, mounted: bool) -> Result<(), JournalError> {
+        let inode = (inode != 0).then(|| inode.cast_signed());
+        self.tx
+            .prepare_cached("UPDATE dir SET inode = ?2, mounted = ?3 WHERE id = ?1")?
+            .execute(params![id.0, inode, mounted])?;
+        Ok(())
+    }
+
+    /// A directory is absent on disk with everything in it. What was confirmed stays known, and its copy is deleted
+    /// at `delete_at_ms`, or kept; what never was is forgotten. Gives the number of files that are gone.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn tree_gone(
+        &self,
+        id: DirId,
+        at_ms: i64,
+        delete_at_ms: Option<i64>,
+    ) -> Result<u64, JournalError> {
         let Some(row) = self.dir(id)? else { return Ok(0) };
         let (from, upto) = subtree(&row.path);
         let all = at_and_below(upto.is_some());
@@ -243,17 +263,17 @@ impl Turn<'_> {
         )?;
         let gone = self.tx.execute(
             &format!(
-                "UPDATE file SET gone_at_ms = ?5, next_at_ms = NULL, changed_at_ms = NULL
+                "UPDATE file SET gone_at_ms = ?5, delete_at_ms = ?6, next_at_ms = NULL, changed_at_ms = NULL
                   WHERE gone_at_ms IS NULL AND dir_id IN ({all})"
             ),
-            params![row.mirror.0, id.0, from, upto, at_ms],
+            params![row.mirror.0, id.0, from, upto, at_ms, delete_at_ms],
         )?;
         self.tx.execute(
             &format!(
-                "UPDATE dir SET gone_at_ms = ?5, next_at_ms = NULL
+                "UPDATE dir SET gone_at_ms = ?5, delete_at_ms = ?6, next_at_ms = NULL
                   WHERE gone_at_ms IS NULL AND id IN ({all})"
             ),
-            params![row.mirror.0, id.0, from, upto, at_ms],
+            params![row.mirror.0, id.0, from, upto, at_ms, delete_at_ms],
         )?;
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
@@ -286,7 +306,8 @@ pub(super) fn to_sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn dir_row(row: &Row<'_>) -> rusqlite::Result<DirRow> {
+/// Reads a row of [`DIR_COLUMNS`].
+pub(super) fn dir_row(row: &Row<'_>) -> rusqlite::Result<DirRow> {
     Ok(DirRow {
         id: DirId(row.get(0)?),
         mirror: MirrorId(row.get(1)?),
@@ -296,5 +317,7 @@ fn dir_row(row: &Row<'_>) -> rusqlite::Result<DirRow> {
         next_at_ms: row.get(5)?,
         gone_at_ms: row.get(6)?,
         listed_at_ms: row.get(7)?,
+        inode: row.get::<_, Option<i64>>(8)?.map_or(0, i64::cast_unsigned),
+        mounted: row.get(9)?,
     })
 }

@@ -14,7 +14,7 @@ use crate::relpath::RelPath;
 pub(super) const COLUMNS: &str = "f.dir_id, f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode, \
      f.confirmed_size, f.confirmed_mtime_ns, f.confirmed_ctime_ns, f.confirmed_inode, f.full_hash, f.crc64, \
      f.confirmed_at_ms, f.changed_at_ms, f.next_at_ms, f.gone_at_ms, f.unsure";
-const COLUMN_COUNT: usize = 17;
+pub(super) const COLUMN_COUNT: usize = 17;
 
 /// Bytes from which a file is large. The index `file_due_large` says the same number.
 pub const LARGE: u64 = 8 * 1024 * 1024;
@@ -100,7 +100,8 @@ impl Turn<'_> {
                      confirmed_inode = excluded.confirmed_inode, full_hash = excluded.full_hash,
                      crc64 = excluded.crc64, confirmed_at_ms = excluded.confirmed_at_ms,
                      changed_at_ms = excluded.changed_at_ms, next_at_ms = excluded.next_at_ms,
-                     gone_at_ms = excluded.gone_at_ms, unsure = excluded.unsure",
+                     gone_at_ms = excluded.gone_at_ms, unsure = excluded.unsure,
+                     delete_at_ms = CASE WHEN excluded.gone_at_ms IS NULL THEN NULL ELSE delete_at_ms END",
             )?
             .execute(params![
                 file.id.dir.0,

@@ -42,6 +42,27 @@ impl Journal {
         )?)
     }
 
+    /// Holds that wait for a person.
+    pub(crate) fn all_holds(&self) -> Result<Vec<i64>, JournalError> {
+        let mut statement = self.connection.prepare_cached("SELECT id FROM hold ORDER BY id")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// What is gone and whose copy is still to be deleted.
+    pub(crate) fn waiting_deletes(&self) -> Result<Vec<RelPath>, JournalError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT d.path, f.name FROM file f JOIN dir d ON d.id = f.dir_id WHERE f.delete_at_ms IS NOT NULL
+             UNION ALL SELECT path, x'' FROM dir WHERE delete_at_ms IS NOT NULL",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let name: Vec<u8> = row.get(1)?;
+            let dir = RelPath::from_bytes(row.get(0)?);
+            Ok(if name.is_empty() { dir } else { dir.join(&name) })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Every started upload.
     pub(crate) fn all_uploads(&mut self) -> Result<Vec<UploadRow>, JournalError> {
         let turn: Turn<'_> = self.turn()?;

@@ -105,6 +105,7 @@ impl Turn<'_> {
         self.tx.execute("UPDATE dir SET parent_id = NULL WHERE mirror_id = ?1", [mirror.0])?;
         self.tx.execute("DELETE FROM dir WHERE mirror_id = ?1", [mirror.0])?;
         self.tx.execute("DELETE FROM condition WHERE mirror_id = ?1", [mirror.0])?;
+        self.tx.execute("DELETE FROM hold WHERE mirror_id = ?1", [mirror.0])?;
         self.tx.execute("DELETE FROM activity WHERE mirror_id = ?1", [mirror.0])?;
         Ok(())
     }

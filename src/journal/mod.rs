@@ -5,11 +5,14 @@
 mod dirs;
 mod error;
 mod files;
+mod gone;
+mod holds;
 #[cfg(test)]
 mod inspect;
 mod lock;
 mod migrate;
 mod mirrors;
+mod moves;
 mod notes;
 mod open;
 #[cfg(test)]
@@ -24,6 +27,8 @@ mod write;
 
 pub use error::JournalError;
 pub use files::{LARGE, Share};
+pub use gone::GoneFile;
+pub use holds::{HoldKind, HoldRow};
 pub use lock::{Holder, LockError, StateLock};
 pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, SetAside};

@@ -85,7 +85,7 @@ fn everything(turn: &Turn<'_>) -> Result<(), JournalError> {
     turn.tree_listed(dir, 5)?;
     turn.dir_created(inner, 5)?;
     turn.dir_lost(dir, 5)?;
-    turn.tree_gone(dir, 5)?;
+    turn.tree_gone(dir, 5, Some(6))?;
     turn.dir_is_back(dir, None)?;
     turn.put_condition(Some(mirror), ConditionKind::Root, "", 1)?;
     turn.remove_condition(Some(mirror), ConditionKind::Root)?;

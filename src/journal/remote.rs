@@ -6,6 +6,15 @@ use super::rows::{DirId, EntryId, MirrorId, NEVER_MS, RemoteRow};
 use super::{JournalError, Turn};
 
 impl Turn<'_> {
+    /// What the remote holds is compared again before anything of a mirror is sent.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn adopt_again(&self, mirror: MirrorId) -> Result<(), JournalError> {
+        self.tx.execute("UPDATE mirror SET adopting = 1 WHERE id = ?1", [mirror.0])?;
+        Ok(())
+    }
+
     /// What a listing showed of an entry.
     ///
     /// # Errors

@@ -72,6 +72,10 @@ pub struct DirRow {
     pub gone_at_ms: Option<i64>,
     /// When the remote was asked what it holds there; `None`: it was not.
     pub listed_at_ms: Option<i64>,
+    /// Number of its inode as last seen; 0: not known.
+    pub inode: u64,
+    /// Another filesystem was mounted there when it was last seen.
+    pub mounted: bool,
 }
 
 /// What a listing of the remote showed of an entry.

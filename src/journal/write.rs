@@ -29,12 +29,18 @@ pub enum Activity {
     Recovered,
     /// The library held it already, under its path, with the same size and crc64.
     Adopted,
-    /// It vanished from the disk; the copy is kept.
+    /// It vanished from the disk.
     Gone,
     /// It cannot be mirrored until something changes.
     Blocked,
     /// A directory was made on the remote.
     DirectoryCreated,
+    /// It was renamed on disk, and its copy in the library.
+    Moved,
+    /// Its copy was deleted, since it is gone.
+    Deleted,
+    /// It is gone, and what the library holds under its path is not what this mirror put there.
+    LeftAlone,
 }
 
 impl Activity {
@@ -50,6 +56,9 @@ impl Activity {
             Activity::Gone => "gone",
             Activity::Blocked => "blocked",
             Activity::DirectoryCreated => "directory-created",
+            Activity::Moved => "moved",
+            Activity::Deleted => "deleted",
+            Activity::LeftAlone => "left-alone",
         }
     }
 }
@@ -62,6 +71,24 @@ impl Journal {
     pub fn turn(&mut self) -> Result<Turn<'_>, JournalError> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Turn { tx })
+    }
+
+    /// What is committed survives a power cut from now on. Without this the last commits may be lost: that costs work,
+    /// but must not be forgotten once a copy was deleted or moved because of them.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn make_durable(&self) -> Result<(), JournalError> {
+        let Some(path) = self.connection.path().filter(|path| !path.is_empty()) else {
+            return Ok(());
+        };
+        // Everything that was committed and not folded up lies in the log; SQLite holds no lock on that file.
+        match std::fs::File::open(format!("{path}-wal")).and_then(|log| log.sync_data()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(JournalError::Disk(format!("cannot write {path}-wal to the disk: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

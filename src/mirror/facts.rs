@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use super::step::{Failure, Outcome, Step};
+use crate::config::{Delete, MaxDelete};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
+use crate::journal::RootIdentity;
 use crate::relpath::RelPath;
 use crate::tree::{Absent, Found, Kind, RootError, RootId};
 
@@ -14,6 +16,8 @@ pub(super) type MirrorIndex = usize;
 pub(super) type TransferId = u64;
 /// Names the creation of a directory within one run.
 pub(super) type DirJobId = u64;
+/// Names a removal or a move of a directory within one run.
+pub(super) type JobId = u64;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -86,6 +90,24 @@ pub enum Fact {
         /// How it went.
         result: Result<RemoteListing, Failure>,
     },
+    /// A copy was to be deleted.
+    Removed {
+        /// Which job.
+        job: JobId,
+        /// How it went.
+        result: Result<Removed, Failure>,
+    },
+    /// The copy of a directory was to be moved.
+    Relocated {
+        /// Which job.
+        job: JobId,
+        /// How it went.
+        result: Result<Relocated, Failure>,
+    },
+    /// Whether the library has a recycle bin.
+    Bin(Result<bool, Failure>),
+    /// A person decided about a hold.
+    Answer(Answer),
     /// The probe came back.
     Probe(Result<(), Failure>),
     /// How far the clock of the service is ahead of ours, in milliseconds, when that is worth saying.
@@ -133,6 +155,74 @@ pub enum Retry {
         /// The path; the root for the whole mirror.
         path: RelPath,
     },
+}
+
+/// What became of a copy that was to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// It lies in the recycle bin.
+    Recycled,
+    /// It is gone for good.
+    ForGood,
+    /// There was none.
+    Nothing,
+    /// Something that is not ours is there, and was left alone.
+    Foreign(String),
+    /// The entry is on disk again: nothing was asked.
+    Present,
+    /// The folder is not what it was: nothing was asked.
+    Doubtful(String),
+}
+
+/// What became of the copy of a directory that was to be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relocated {
+    /// It was moved.
+    Moved,
+    /// It is not where it was, and something is where it was to go.
+    Perhaps,
+    /// There was none.
+    Nothing,
+    /// Something has the name that it was to get.
+    Taken,
+    /// The folder is not what it was: nothing was asked.
+    Elsewhere,
+}
+
+/// What a person decided about a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Number of the hold.
+    pub hold: i64,
+    /// The deletes are meant; otherwise the copies are kept.
+    pub approve: bool,
+}
+
+/// The nearest directory above something that is gone: it has to be what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// The root.
+    pub root: RootIdentity,
+    /// The directory.
+    pub path: RelPath,
+    /// Its inode; 0: not known.
+    pub inode: u64,
+    /// Something was mounted there.
+    pub mounted: bool,
+}
+
+/// What is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doomed {
+    /// A file, provided that it has this content.
+    File {
+        /// Bytes.
+        size: u64,
+        /// CRC-64.
+        crc64: u64,
+    },
+    /// A directory, provided that nothing is in it.
+    Directory,
 }
 
 /// Something to do.
@@ -185,8 +275,58 @@ pub enum Effect {
         /// Where.
         target: Vec<String>,
     },
+    /// Delete a copy, if what it is the copy of is still gone.
+    Remove {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        mirror: MirrorIndex,
+        /// What is gone.
+        path: RelPath,
+        /// What has to be there.
+        anchor: Anchor,
+        /// Where the copy is.
+        target: Vec<String>,
+        /// What the copy is.
+        what: Doomed,
+        /// For good, past the recycle bin.
+        permanent: bool,
+    },
+    /// Move the copy of a directory, if that is still renamed.
+    Relocate {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Where the directory was.
+        from: RelPath,
+        /// Where it is.
+        to: RelPath,
+        /// The root.
+        root: RootIdentity,
+        /// The inode of the directory.
+        inode: u64,
+        /// Where the copy is.
+        source: Vec<String>,
+        /// Where it has to be.
+        target: Vec<String>,
+    },
+    /// Ask whether the library has a recycle bin.
+    AskForBin,
     /// Ask whether the service lets us in.
     Probe,
+}
+
+impl Effect {
+    /// What the journal says must not be forgotten in a power cut once this was done.
+    pub(super) fn must_be_remembered(&self) -> bool {
+        matches!(
+            self,
+            Effect::Remove { .. }
+                | Effect::Relocate { .. }
+                | Effect::Step { step: Step::Move { .. }, .. }
+        )
+    }
 }
 
 /// How content came to the library.
@@ -198,6 +338,8 @@ pub enum Sent {
     Instant,
     /// An upload of an earlier run was completed.
     Recovered,
+    /// Its copy was moved: it was renamed.
+    Moved,
     /// The library held it already, under its path.
     Adopted,
     /// Nothing was sent: the content is the known one.
@@ -222,6 +364,38 @@ pub enum Event {
         bytes: u64,
         /// How.
         how: Sent,
+    },
+    /// A directory was renamed, and its copy moved.
+    Moved {
+        /// Name of the mirror.
+        mirror: String,
+        /// Where it was.
+        from: RelPath,
+        /// Where it is.
+        to: RelPath,
+        /// Files in it that are mirrored by that.
+        files: u64,
+    },
+    /// A copy was deleted.
+    Deleted {
+        /// Name of the mirror.
+        mirror: String,
+        /// What is gone.
+        path: RelPath,
+        /// Where the copy went.
+        how: String,
+    },
+    /// The deletes of a mirror wait for a person.
+    Held {
+        /// Name of the mirror.
+        mirror: String,
+        /// What happened.
+        message: String,
+    },
+    /// They do not wait any more.
+    Released {
+        /// Name of the mirror.
+        mirror: String,
     },
     /// An entry failed.
     Trouble {
@@ -309,6 +483,12 @@ pub struct MirrorSettings {
     pub poll_interval: std::time::Duration,
     /// Whether hints come for watched directories.
     pub watch: bool,
+    /// What happens to the copies of what is gone.
+    pub delete: Delete,
+    /// How long something is gone before its copy is deleted.
+    pub delete_grace: std::time::Duration,
+    /// More deletes than this at once need a person.
+    pub max_delete: MaxDelete,
 }
 
 /// How the engine works.

@@ -44,6 +44,15 @@ pub enum Step {
         /// Names the upload.
         confirm_key: String,
     },
+    /// Move a copy here, if it is the content of the file.
+    Move {
+        /// Where the copy is.
+        from: Vec<String>,
+        /// Bytes of it.
+        size: u64,
+        /// CRC-64 of it.
+        crc64: u64,
+    },
     /// Remove a copy that was made under a wrong name, if it is what was sent.
     DeleteCopy {
         /// Where it is.

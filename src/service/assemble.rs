@@ -188,7 +188,10 @@ pub fn assemble(
 ) -> Result<Assembled, ServiceError> {
     let client = match mode {
         Mode::DryRun => None,
-        _ => Some(Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock).map_err(ServiceError::Client)?),
+        _ => Some(
+            Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock)
+                .map_err(ServiceError::Client)?,
+        ),
     };
     let watcher = match mode {
         Mode::Daemon => watcher(),
@@ -209,6 +212,9 @@ pub fn assemble(
             rescan: mirror.rescan,
             poll_interval: mirror.poll_interval,
             watch,
+            delete: mirror.delete,
+            delete_grace: mirror.delete_grace,
+            max_delete: mirror.max_delete,
         });
     }
     let settings = Settings {

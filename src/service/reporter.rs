@@ -84,6 +84,7 @@ impl Observer for Reporter {
                     Sent::Recovered => "completed an earlier upload",
                     Sent::Adopted => "the library has it already",
                     Sent::Unchanged => "content unchanged",
+                    Sent::Moved => "moved",
                 };
                 tracing::debug!(mirror, %path, bytes, "{how}");
             }
@@ -101,6 +102,21 @@ impl Observer for Reporter {
                     tracing::warn!(mirror, %path, %class, "will be tried again: {message}");
                 }
             }
+            Event::Moved { mirror, from, to, files } => {
+                self.waiting = self.waiting.saturating_sub(*files);
+                self.mirrored += files;
+                tracing::info!(mirror, %from, %to, files, "moved a directory");
+            }
+            Event::Deleted { mirror, path, how } => {
+                tracing::debug!(mirror, %path, "deleted the copy: {how}");
+            }
+            Event::Held { mirror, message } => {
+                tracing::error!(
+                    mirror,
+                    "held: {message}; nothing is deleted until a person decides, see `smh-mirror holds`"
+                );
+            }
+            Event::Released { mirror } => tracing::info!(mirror, "no longer held"),
             Event::Scanned { mirror } => tracing::info!(mirror, "scan complete"),
             Event::Rebuilt { mirror } => tracing::info!(mirror, "the journal is complete again"),
             Event::ClockSkew(skew_ms) => {

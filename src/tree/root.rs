@@ -150,7 +150,7 @@ impl Root {
     ///
     /// # Errors
     /// It is gone, or cannot be looked at.
-    pub(super) fn look(&self, path: &RelPath) -> Result<Kind, Absent> {
+    pub fn look(&self, path: &RelPath) -> Result<Kind, Absent> {
         let Some((dir, name)) = path.split() else { return Ok(Kind::Dir(self.mark())) };
         let dir = self.open_dir(&dir).map_err(Absent::of)?;
         let holder = rustix::fs::fstat(&dir).map_err(Absent::of)?.st_dev;

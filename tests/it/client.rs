@@ -6,13 +6,13 @@ use serde_json::json;
 use smh_mirror::clock::Clock;
 use smh_mirror::config::{Config, Environment};
 use smh_mirror::failure::Class;
-use smh_mirror::smh::{Client, Content, DirectoryMade, Grant, Kind, RemotePath, Start};
+use smh_mirror::smh::{Client, Content, DirectoryMade, Grant, Kind, RemotePath, Rights, Start};
 
 use crate::bed::Bed;
 
 pub(crate) fn client(bed: &Bed) -> Client {
     let config = Config::load(&bed.path("config.toml"), &Environment::default()).unwrap();
-    Client::new(&config.remote, Grant::Mirror, Clock::start()).unwrap()
+    Client::new(&config.remote, Grant::Mirror(Rights::default()), Clock::start()).unwrap()
 }
 
 fn wait<T>(work: impl Future<Output = T>) -> T {

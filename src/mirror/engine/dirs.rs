@@ -73,6 +73,9 @@ impl Core {
                     work.turn.set_dir_next(dir.id, None)?;
                     continue;
                 }
+                if self.is_in_the_way(mirror, &dir.path).is_some() {
+                    continue;
+                }
                 let jobs = self.dir_jobs.len();
                 self.make_directory(work, mirror, &dir)?;
                 room -= self.dir_jobs.len().saturating_sub(jobs).min(room);
@@ -123,7 +126,7 @@ impl Core {
     }
 
     /// The files that waited for a directory wait for a slot again.
-    fn unpark(&mut self, dir: crate::journal::DirId) {
+    pub(super) fn unpark(&mut self, dir: crate::journal::DirId) {
         for file in self.parked.remove(&dir).unwrap_or_default() {
             self.held.remove(&file.file.id);
         }

@@ -32,7 +32,7 @@ impl Core {
         active: Active,
         end: End,
     ) -> Result<(), JournalError> {
-        let Active { mirror, entry, path, transfer, rested, .. } = active;
+        let Active { mirror, entry, path, transfer, rested, gone, .. } = active;
         let now_ms = work.now.unix_ms;
         let sent = transfer.fingerprint;
         if !matches!(end, End::Synced { .. }) {
@@ -46,6 +46,9 @@ impl Core {
         match end {
             End::Synced { full_hash, crc64, how } => {
                 let confirmed = ConfirmedRow { fingerprint: sent, full_hash, crc64, at_ms: now_ms };
+                if let (How::Moved, Some(gone)) = (how, gone) {
+                    self.copy_is_gone(work, &gone)?;
+                }
                 self.synced(work, mirror, &entry, path, confirmed, how)
             }
             End::Dropped => Ok(()),
@@ -159,6 +162,7 @@ impl Core {
             self.service_answered(work)?;
             self.found_room(work, sent.size)?;
         }
+        let deleted = self.delete_at(work, mirror);
         let row = match work.turn.file(entry)? {
             Some(mut row) => {
                 row.confirmed = Some(confirmed);
@@ -187,6 +191,9 @@ impl Core {
             },
         };
         work.turn.put_file(&row)?;
+        if row.gone_at_ms.is_some() {
+            work.turn.set_file_delete(entry, deleted)?;
+        }
         work.turn.remove_trouble(entry)?;
         work.turn.remove_remote(entry)?;
         self.quota_is_fine(work, mirror)?;
@@ -196,6 +203,7 @@ impl Core {
             How::Recovered => (Activity::Recovered, Sent::Recovered),
             How::Adopted => (Activity::Adopted, Sent::Adopted),
             How::Unchanged => (Activity::Unchanged, Sent::Unchanged),
+            How::Moved => (Activity::Moved, Sent::Moved),
         };
         if let Some(state) = self.mirrors.get(mirror) {
             let detail = format!("{} bytes", sent.size);

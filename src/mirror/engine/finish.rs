@@ -7,6 +7,9 @@ use crate::mirror::facts::Finished;
 use crate::mirror::gate::Closed;
 use crate::mirror::limiter;
 
+/// What waits for a scan, or for an answer from the disk, is looked at again at least this often.
+const LOOK_AGAIN_MS: i64 = 1_000;
+
 impl Core {
     /// Why one pass is over, if it is. A daemon is never finished.
     pub(super) fn is_finished(&self, work: &Work<'_>) -> Result<Option<Finished>, JournalError> {
@@ -29,13 +32,19 @@ impl Core {
         let scanning = self.mirrors.iter().any(|m| {
             m.scan.is_busy() || !m.hints.is_empty() || !m.looking.is_empty() || !m.scan.had_a_pass()
         });
-        if busy || scanning {
+        if busy || scanning || !self.relocations.is_empty() || !self.candidates.is_empty() {
             return Ok(None);
         }
         if !self.settings.dry_run {
             // What lies below a root that is not there cannot be sent; the condition says so.
             for mirror in self.mirrors.iter().filter(|mirror| !mirror.scan.is_held()) {
                 if work.turn.has_hopeful_work(mirror.id, PASS_TRIES, self.quota.full_from())? {
+                    return Ok(None);
+                }
+                let deletes = work.now.mono_ms >= self.removals_wait_until_ms
+                    && work.turn.holds(mirror.id)?.is_empty()
+                    && work.turn.has_hopeful_deletes(mirror.id, work.now.unix_ms, PASS_TRIES)?;
+                if deletes {
                     return Ok(None);
                 }
             }
@@ -68,6 +77,11 @@ impl Core {
         } else {
             wakes.extend(self.limiter.resumes_at_ms(now.mono_ms));
             wakes.extend(self.orphans_at_ms);
+            wakes.extend(self.next_relocation_ms());
+            wakes.extend(self.next_removal_ms(work)?);
+            if !self.unscanned.is_empty() || !self.candidates.is_empty() {
+                wakes.push(now.mono_ms.saturating_add(LOOK_AGAIN_MS));
+            }
             wakes.extend(
                 self.quota
                     .next_at_ms()

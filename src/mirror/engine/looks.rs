@@ -75,7 +75,8 @@ impl Core {
         if !matches!(what, Err(Absent::Short(_))) {
             state.scan.short.over();
         }
-        if state.scan.held {
+        // What lay on a filesystem that is not mounted is not known, whatever the empty directory shows.
+        if state.scan.held || state.unmounted.iter().any(|dir| path != dir && path.is_within(dir)) {
             return Ok(());
         }
         let Some((dir_path, name)) = path.split() else {
@@ -118,13 +119,15 @@ impl Core {
         match what {
             Ok(kind) => {
                 let fresh = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
-                self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
+                let listed =
+                    self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
+                if kind.is_dir() {
+                    self.is_in_its_place(index, path);
+                }
                 // A hint on a directory comes when it was made, renamed or given other rights, not when something
                 // in it changes. It may be another one under a name that is known: nobody has listed that, and
                 // nobody watches it.
-                if kind.is_dir()
-                    && let Some(state) = self.mirrors.get_mut(index)
-                {
+                if listed && let Some(state) = self.mirrors.get_mut(index) {
                     state.scan.relist(path, fresh);
                 }
                 Ok(())

@@ -7,9 +7,12 @@ mod adopt;
 mod dirs;
 mod endings;
 mod finish;
+mod holds;
 mod looks;
 mod observe;
 mod orphans;
+mod relocations;
+mod removals;
 mod scan;
 mod service;
 mod shortage;
@@ -20,18 +23,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use fastrand::Rng;
 
-use super::facts::{DirJobId, Effect, Fact, Finished, Retry, Settings, TransferId, Turned};
+use super::facts::{DirJobId, Effect, Fact, Finished, JobId, Retry, Settings, TransferId, Turned};
 use super::gate::Gate;
 use super::limiter::Limiter;
 use super::plan::Rest;
 use super::quota::Quota;
 use super::transfer::Transfer;
 use crate::clock::{Now, to_ms};
+use crate::config::Delete;
 use crate::failure::Class;
 use crate::journal::{
-    ConditionKind, DirId, DueFile, EntryId, Journal, JournalError, MirrorId, Turn,
+    ConditionKind, DirId, DueFile, EntryId, HoldKind, Journal, JournalError, MirrorId,
+    RootIdentity, Turn,
 };
 use crate::relpath::RelPath;
+use relocations::{Candidate, Relocation};
+use removals::{Bin, Removal};
 use scan::ScanState;
 
 /// The clock that people set went back by more than this: it was set, it did not drift.
@@ -69,6 +76,18 @@ struct Core {
     listings: HashMap<DirJobId, DirId>,
     unlisted: BTreeMap<DirId, Vec<DueFile>>,
     listing_tries: HashMap<DirId, u32>,
+    /// New files that wait for the end of the scan that found them.
+    unscanned: Vec<DueFile>,
+    /// Directories that may have been moved, and those whose copies are being moved.
+    candidates: Vec<Candidate>,
+    relocations: BTreeMap<JobId, Relocation>,
+    /// Moves that an earlier run began, to be taken up.
+    moves_left: Vec<(DirId, DirId)>,
+    moves_wait_until_ms: i64,
+    /// Copies that are being deleted.
+    removals: BTreeMap<JobId, Removal>,
+    removals_wait_until_ms: i64,
+    bin: Bin,
     gate: Gate,
     limiter: Limiter,
     quota: Quota,
@@ -107,6 +126,10 @@ struct MirrorState {
     may_be_full: bool,
     /// What the remote holds is compared before anything is sent.
     adopting: bool,
+    /// Which directory the root is, as the last scan saw it; `None`: not known, or it is not there.
+    root: Option<RootIdentity>,
+    /// Directories at which a filesystem was mounted that is not mounted now.
+    unmounted: BTreeSet<RelPath>,
 }
 
 /// A transfer that runs.
@@ -116,6 +139,8 @@ struct Active {
     entry: EntryId,
     path: RelPath,
     transfer: Transfer,
+    /// A file that is gone and may be this one: nothing else is done about it meanwhile.
+    gone: Option<EntryId>,
     /// The file had rested when the transfer began; if not, its patience was over.
     rested: bool,
     /// The journal knows that it may be visible.
@@ -167,7 +192,16 @@ impl Engine {
             if mirror.remote.is_empty() && root.created_at_ms.is_none() {
                 turn.dir_created(root.id, now.unix_ms)?;
             }
+            let delete_at = (mirror.delete != Delete::Keep)
+                .then(|| now.unix_ms.saturating_add(to_ms(mirror.delete_grace)));
+            turn.set_deletes(row.id, delete_at)?;
+            let holds = turn.holds(row.id)?.into_iter();
             mirrors.push(MirrorState {
+                root: None,
+                unmounted: holds
+                    .filter(|hold| hold.kind == Some(HoldKind::Unmounted))
+                    .map(|hold| hold.path)
+                    .collect(),
                 id: row.id,
                 rest: Rest { settle: mirror.settle, settle_max: mirror.settle_max },
                 scan: ScanState::new(row.scanned_at_ms.is_none()),
@@ -198,6 +232,7 @@ impl Engine {
             turn.mark_dirty(mirror.id, false)?;
         }
         take_up_uploads(&turn, now)?;
+        let moves_left = turn.moving()?;
         turn.commit()?;
         let limiter = Limiter::new(settings.concurrency);
         Ok(Engine {
@@ -216,6 +251,14 @@ impl Engine {
                 listings: HashMap::new(),
                 unlisted: BTreeMap::new(),
                 listing_tries: HashMap::new(),
+                unscanned: Vec::new(),
+                candidates: Vec::new(),
+                relocations: BTreeMap::new(),
+                moves_left,
+                moves_wait_until_ms: 0,
+                removals: BTreeMap::new(),
+                removals_wait_until_ms: 0,
+                bin: Bin::default(),
                 gate: Gate::default(),
                 limiter,
                 quota: Quota::default(),
@@ -240,6 +283,14 @@ impl Engine {
     /// # Errors
     /// What the journal says; then nothing of the turn is true and the engine must be dropped.
     pub fn turn(&mut self, facts: Vec<Fact>, now: Now) -> Result<Turned, JournalError> {
+        let out = self.decide(facts, now)?;
+        if out.effects.iter().any(Effect::must_be_remembered) {
+            self.journal.make_durable()?;
+        }
+        Ok(out)
+    }
+
+    fn decide(&mut self, facts: Vec<Fact>, now: Now) -> Result<Turned, JournalError> {
         let mut work = Work { turn: self.journal.turn()?, now, out: Turned::default() };
         self.core.mind_the_clock(&mut work)?;
         for fact in facts {
@@ -297,6 +348,10 @@ impl Core {
             Fact::Step { transfer, outcome } => self.stepped(work, transfer, outcome),
             Fact::Directory { job, result } => self.directory_made(work, job, result),
             Fact::RemoteListed { job, result } => self.remote_listed(work, job, result),
+            Fact::Removed { job, result } => self.removed(work, job, result),
+            Fact::Relocated { job, result } => self.relocated(work, job, result),
+            Fact::Bin(result) => self.bin_answered(work, result),
+            Fact::Answer(answer) => self.answered(work, answer),
             Fact::Probe(result) => self.probed(work, result),
             Fact::ClockSkew(skew_ms) => self.clock_skewed(work, skew_ms),
             Fact::Retry(retry) => self.retry(work, &retry),
@@ -317,12 +372,16 @@ impl Core {
         }
         self.advance_scans(work)?;
         self.mind_the_throttle(work)?;
+        self.release_unscanned(work);
         let mut more = false;
         if !self.settings.dry_run {
             if self.gate.closed().is_none() {
                 self.begin_orphans(work)?;
+                self.take_up_relocations(work)?;
+                self.advance_relocations(work)?;
                 more = self.start_files(work)?;
                 self.begin_directories(work)?;
+                self.begin_removals(work)?;
                 self.mind_the_quota(work)?;
                 self.end_adoptions(work)?;
                 self.mind_the_gate(work)?;
@@ -342,14 +401,24 @@ impl Core {
 
     /// Slots that are free now.
     fn free_slots(&self, now: Now) -> usize {
-        let busy = self.transfers.len() + self.dir_jobs.len() + self.listings.len();
+        let under_way = self.relocations.values().filter(|job| job.is_under_way()).count();
+        let busy = self.transfers.len()
+            + self.dir_jobs.len()
+            + self.listings.len()
+            + self.removals.len()
+            + under_way;
         let slots = self.limiter.slots(now.mono_ms);
         self.gate.slots().map_or(slots, |most| most.min(slots)).saturating_sub(busy)
     }
 
     /// Whether the shell is doing something that the service takes part in.
     fn is_busy(&self) -> bool {
-        !self.transfers.is_empty() || !self.dir_jobs.is_empty() || !self.listings.is_empty()
+        !self.transfers.is_empty()
+            || !self.dir_jobs.is_empty()
+            || !self.listings.is_empty()
+            || !self.removals.is_empty()
+            || self.relocations.values().any(Relocation::is_under_way)
+            || self.bin == Bin::Asking
     }
 
     /// When the clock that people set jumps back, what waits must not wait for the time between.

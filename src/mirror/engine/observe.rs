@@ -11,7 +11,7 @@ use crate::journal::{
 use crate::mirror::facts::Event;
 use crate::mirror::plan::{self, Seen, Vanished, Wrong};
 use crate::relpath::RelPath;
-use crate::tree::{Found, Kind, Skip};
+use crate::tree::{DirMark, Found, Kind, Skip};
 
 /// A change older than this that only a scan found was missed by the watch, not merely ahead of it.
 const MISSED_AFTER_NS: i64 = 10_000_000_000;
@@ -119,10 +119,6 @@ impl Core {
             let skip = skips.next_if(|row| row.id.name == name);
             let child = dirs.next_if(|row| dir_name(row) == name);
             let new = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
-            if found.kind.is_dir() && (new || reach == Reach::All) {
-                let counts = new || full;
-                children.push((dir.join(name), Wanted { reach: Reach::All, counts }));
-            }
             if count_missed && let Kind::File(seen) = found.kind {
                 let known = file.as_ref().is_some_and(|row| row.seen == seen);
                 if !known
@@ -133,7 +129,12 @@ impl Core {
                 }
             }
             let entry = EntryId { dir: id, name: found.name.clone() };
-            self.entry(work, index, dir, &entry, found.kind, Rows { file, skip, child })?;
+            let listed =
+                self.entry(work, index, dir, &entry, found.kind, Rows { file, skip, child })?;
+            if listed && (new || reach == Reach::All) {
+                let counts = new || full;
+                children.push((dir.join(name), Wanted { reach: Reach::All, counts }));
+            }
         }
         for row in files {
             self.file_absent(work, index, dir, &row)?;
@@ -153,7 +154,7 @@ impl Core {
         Ok(())
     }
 
-    /// One entry that is on disk.
+    /// One entry that is on disk. Whether it is a directory that can be listed.
     pub(super) fn entry(
         &mut self,
         work: &mut Work<'_>,
@@ -162,9 +163,9 @@ impl Core {
         id: &EntryId,
         kind: Kind,
         rows: Rows,
-    ) -> Result<(), JournalError> {
+    ) -> Result<bool, JournalError> {
         if kind == Kind::Unknown {
-            return Ok(());
+            return Ok(false);
         }
         if !matches!(kind, Kind::File(_))
             && let Some(row) = &rows.file
@@ -188,18 +189,21 @@ impl Core {
             work.turn.remove_skipped(id)?;
         }
         match kind {
-            Kind::File(seen) => self.file_seen(work, index, id, rows.file.as_ref(), seen),
-            Kind::Dir(_) => {
-                self.dir_seen(work, index, id, &dir.join(&id.name), rows.child.as_ref())
+            Kind::File(seen) => {
+                self.file_seen(work, index, id, rows.file.as_ref(), seen)?;
+                Ok(false)
+            }
+            Kind::Dir(mark) => {
+                self.dir_seen(work, index, id, &dir.join(&id.name), rows.child.as_ref(), mark)
             }
             Kind::Skipped(skip) => {
                 let reason = reason(skip);
                 if rows.skip.is_none_or(|row| row.reason != reason) {
                     work.turn.put_skipped(&SkippedRow { id: id.clone(), reason })?;
                 }
-                Ok(())
+                Ok(false)
             }
-            Kind::Unknown => Ok(()),
+            Kind::Unknown => Ok(false),
         }
     }
 
@@ -223,6 +227,7 @@ impl Core {
             },
             _ => Wrong::Nothing,
         };
+        let gone_before = row.is_some_and(|row| row.gone_at_ms.is_some());
         let now_ms = work.now.unix_ms;
         let since = self.restless.get(id).copied();
         match plan::file_seen(id, row, wrong, seen, state.rest, since, now_ms) {
@@ -230,7 +235,8 @@ impl Core {
             Seen::Retry(row) => work.turn.put_file(&row)?,
             Seen::Put(row) => {
                 work.turn.put_file(&row)?;
-                if wrong != Wrong::Nothing {
+                // What was wrong with deleting its copy is history too.
+                if wrong != Wrong::Nothing || gone_before {
                     work.turn.remove_trouble(id)?;
                 }
                 if row.next_at_ms.is_some() && !waits {
@@ -248,9 +254,24 @@ impl Core {
         id: &EntryId,
         path: &RelPath,
         row: Option<&DirRow>,
-    ) -> Result<(), JournalError> {
-        let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        mark: DirMark,
+    ) -> Result<bool, JournalError> {
+        let Some(state) = self.mirrors.get(index) else { return Ok(false) };
         let due = work.now.unix_ms + to_ms(state.rest.settle);
+        if let Some(row) = row.filter(|row| row.gone_at_ms.is_none()) {
+            if row.mounted && !mark.mounted {
+                self.unmounted(work, index, row)?;
+                return Ok(false);
+            }
+            if mark.mounted && !row.mounted && row.inode != 0 {
+                self.mounted_over(work, index, row)?;
+            }
+            if mark.mounted {
+                self.mounted_again(work, index, row)?;
+            }
+        }
+        let Some(state) = self.mirrors.get(index) else { return Ok(false) };
+        let state_id = state.id;
         match row {
             None => {
                 let adopting = state.adopting;
@@ -264,7 +285,19 @@ impl Core {
             }
             Some(row) => self.dir_seen_again(work, row)?,
         }
-        Ok(())
+        let known = match row {
+            Some(row) => Some(row.clone()),
+            None => work.turn.dir_at(state_id, path)?,
+        };
+        if let Some(known) =
+            known.filter(|known| (known.inode, known.mounted) != (mark.inode, mark.mounted))
+        {
+            work.turn.set_dir_mark(known.id, mark.inode, mark.mounted)?;
+            if known.created_at_ms.is_none() {
+                self.may_be_moved(work, index, &known, mark.inode)?;
+            }
+        }
+        Ok(true)
     }
 
     /// Answers that made no sense when the directory was to be made may make sense now.
@@ -297,6 +330,7 @@ impl Core {
             Vanished::Remove => work.turn.remove_file(&row.id)?,
             Vanished::Put(gone) => {
                 work.turn.put_file(&gone)?;
+                work.turn.set_file_delete(&gone.id, self.delete_at(work, index))?;
                 if let Some(state) = self.mirrors.get(index) {
                     let path = dir.join(&row.id.name);
                     work.turn.record(work.now.unix_ms, state.id, &path, Activity::Gone, "")?;
@@ -316,7 +350,8 @@ impl Core {
             return Ok(());
         }
         self.may_leave_orphans(work.now.mono_ms);
-        let files = work.turn.tree_gone(row.id, work.now.unix_ms)?;
+        let at_ms = self.delete_at(work, index);
+        let files = work.turn.tree_gone(row.id, work.now.unix_ms, at_ms)?;
         if let Some(state) = self.mirrors.get(index) {
             let detail = format!("a directory with {files} files");
             work.turn.record(work.now.unix_ms, state.id, &row.path, Activity::Gone, &detail)?;

@@ -41,6 +41,7 @@ impl Core {
                 entry: upload.id,
                 path,
                 transfer,
+                gone: None,
                 rested: true,
                 told_visible: false,
             };

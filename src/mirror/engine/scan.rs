@@ -41,6 +41,8 @@ pub(super) struct ScanState {
     pub(super) held: bool,
     /// Something was lost while a full scan ran.
     pub(super) again: bool,
+    /// When the last full scan began, monotonic milliseconds.
+    began_at_ms: i64,
     pub(super) watched: u64,
     pub(super) polled: u64,
     pub(super) missed: u64,
@@ -82,6 +84,7 @@ impl ScanState {
             passed: false,
             held: false,
             again: false,
+            began_at_ms: 0,
             watched: 0,
             polled: 0,
             missed: 0,
@@ -122,6 +125,21 @@ impl ScanState {
 
     fn full_is_due(&self, now_ms: i64) -> bool {
         !self.is_full() && self.next_full_at_ms.is_some_and(|at| at <= now_ms)
+    }
+
+    /// Something at or below `path` is being listed, or will be.
+    pub(super) fn is_looking_into(&self, path: &RelPath) -> bool {
+        self.is_full()
+            || self.stack.has_within(path)
+            || self.current.as_ref().is_some_and(|current| current.path.is_within(path))
+    }
+
+    /// A scan that is not the first goes on, and did not for long: it may find out what is gone.
+    pub(super) fn may_show_what_is_gone(&self, now_ms: i64, patience_ms: i64) -> bool {
+        self.is_full()
+            && !self.first
+            && !self.held
+            && now_ms.saturating_sub(self.began_at_ms) < patience_ms
     }
 
     /// A full scan as soon as possible.
@@ -215,6 +233,7 @@ impl Core {
         let missed = std::mem::take(&mut scan.missed);
         let poll_at_ms = work.now.mono_ms.saturating_add(jittered(settings.poll_interval, jitter));
         scan.phase = Phase::Idle;
+        let was_full = scan.full;
         if scan.full {
             let again = std::mem::take(&mut scan.again);
             work.turn.scan_complete(state.id, work.now.unix_ms)?;
@@ -238,6 +257,9 @@ impl Core {
             scan.hurry(poll_at_ms);
         }
         work.turn.set_watch(state.id, scan.watched, scan.polled, missed)?;
+        if was_full {
+            self.review_holds(work, index)?;
+        }
         Ok(())
     }
 
@@ -260,6 +282,7 @@ impl Core {
         if !matches!(state.scan.phase, Phase::Root) {
             return Ok(());
         }
+        let mut changed = false;
         let problem = match seen {
             Err(RootError::Shortage(..)) if state.scan.short.wait(work.now.mono_ms) => {
                 state.scan.phase = Phase::Idle;
@@ -269,6 +292,7 @@ impl Core {
             Err(error) => Some(error.to_string()),
             Ok((id, empty)) => {
                 let id = RootIdentity { inode: id.inode, fsid: id.fsid };
+                state.root = Some(id);
                 let known = work.turn.mirror_root(state.id)?;
                 // The number of a filesystem may change with a reboot; an empty folder in the place of
                 // a full one is what a missing mount looks like.
@@ -281,6 +305,9 @@ impl Core {
                 } else {
                     if known != Some(id) {
                         work.turn.set_root(state.id, id)?;
+                        if known.is_some() {
+                            changed = true;
+                        }
                     }
                     None
                 }
@@ -305,6 +332,9 @@ impl Core {
                 if let Some(root) = work.turn.dir_at(state.id, &RelPath::root())? {
                     self.dir_seen_again(work, &root)?;
                 }
+                if changed {
+                    self.root_replaced(work, index)?;
+                }
                 self.next_listing(work, index)
             }
         }
@@ -324,6 +354,7 @@ impl Core {
             let mirror = self.settings.mirrors.get(index).map(|m| m.name.clone());
             work.out.events.push(Event::Stopped { mirror, message: message.to_owned() });
         }
+        state.root = None;
         let scan = &mut state.scan;
         scan.held = true;
         scan.passed = true;
@@ -413,6 +444,7 @@ impl Core {
 
 fn begin_full(scan: &mut ScanState, work: &mut Work<'_>, index: usize) {
     scan.next_full_at_ms = None;
+    scan.began_at_ms = work.now.mono_ms;
     scan.phase = Phase::Root;
     work.out.effects.push(Effect::Root(index));
 }

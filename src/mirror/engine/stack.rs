@@ -65,6 +65,11 @@ impl Stack {
         false
     }
 
+    /// Whether anything at or below a path waits.
+    pub(super) fn has_within(&self, path: &RelPath) -> bool {
+        self.order.iter().any(|waiting| waiting.is_within(path))
+    }
+
     pub(super) fn pop(&mut self) -> Option<(RelPath, Wanted)> {
         let path = self.order.pop()?;
         let wanted = self.wanted.remove(&path)?;

@@ -42,6 +42,9 @@ impl Hand {
 
     fn with_mirrors(count: usize) -> Hand {
         let mirror = |n: usize| MirrorSettings {
+            delete: crate::config::Delete::Keep,
+            delete_grace: Duration::from_secs(300),
+            max_delete: crate::config::MaxDelete { files: None, percent: None },
             name: if n == 0 { "m".into() } else { format!("m{n}") },
             local: PathBuf::from(format!("/m{n}")),
             remote: if n == 0 { Vec::new() } else { vec![format!("r{n}")] },

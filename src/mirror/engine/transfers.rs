@@ -134,6 +134,13 @@ impl Core {
                 continue;
             };
             let path = due.dir_path.join(&row.id.name);
+            if let Some(key) = self.is_in_the_way(mirror, &path) {
+                self.parked.entry(key).or_default().push(due);
+                continue;
+            }
+            if self.wait_for_scan(work, mirror, &row, &due) {
+                continue;
+            }
             let Some(target) = self.target(mirror, &path) else {
                 self.held.remove(&row.id);
                 let failure = Failure::new(Class::Permanent, "the name is not UTF-8");
@@ -164,14 +171,21 @@ impl Core {
             };
             let known =
                 Known { seen: row.seen, confirmed: row.confirmed, remote, unsure: row.unsure };
-            let (transfer, decision) = Transfer::begin(target, known, upload.as_ref(), tries);
+            let source = match &upload {
+                Some(_) => None,
+                None => self.source_of(work, mirror, &row)?,
+            };
+            let (gone, source) = source.unzip();
+            self.held.extend(gone.clone());
+            let (transfer, decision) =
+                Transfer::begin(target, known, upload.as_ref(), tries, source);
             let number = self.number();
             let settle_ms =
                 self.mirrors.get(mirror).map_or(0, |state| crate::clock::to_ms(state.rest.settle));
             let touched_ms = row.seen.ctime_ns / 1_000_000;
             let rested = touched_ms.saturating_add(settle_ms) <= work.now.unix_ms;
             let active =
-                Active { mirror, entry: row.id, path, transfer, rested, told_visible: false };
+                Active { mirror, entry: row.id, path, transfer, gone, rested, told_visible: false };
             self.transfers.insert(number, active);
             self.apply(work, number, decision)?;
         }
@@ -219,6 +233,12 @@ impl Core {
         outcome: Outcome,
     ) -> Result<(), JournalError> {
         let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
+        if active.gone.is_some()
+            && matches!(&outcome, Outcome::Failed(f) if f.is(&["NoPermission", "WriteForbidden"]))
+        {
+            self.moves_refused(work);
+        }
+        let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
         let decision = active.transfer.on(outcome);
         self.apply(work, number, decision)
     }
@@ -262,6 +282,10 @@ impl Core {
                 self.stepped(work, number, outcome)
             }
             Next::Step(step) => {
+                if let (Step::Move { .. }, Some(gone)) = (&step, &active.gone) {
+                    // Should it come back meanwhile, what was confirmed there proves nothing.
+                    work.turn.set_unsure(gone, work.now.unix_ms)?;
+                }
                 work.out.effects.push(Effect::Step {
                     transfer: number,
                     mirror: active.mirror,
@@ -275,6 +299,9 @@ impl Core {
             Next::End(end) => {
                 let Some(active) = self.transfers.remove(&number) else { return Ok(()) };
                 self.held.remove(&active.entry);
+                if let Some(gone) = &active.gone {
+                    self.held.remove(gone);
+                }
                 work.out.effects.push(Effect::Forget(number));
                 self.ended(work, active, end)
             }

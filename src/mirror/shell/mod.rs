@@ -3,6 +3,7 @@
 //! Nothing is decided here. Every task can be abandoned at any moment: what it leaves behind is what a crash
 //! would leave, and the journal knows how to go on.
 
+mod follow;
 mod guard;
 mod local;
 mod remote;
@@ -161,6 +162,28 @@ impl Shell {
                     if ended.is_err() {
                         inner.report(Fact::RemoteListed { job, result: Err(unexpected()) }).await;
                     }
+                });
+            }
+            Effect::Remove { job, mirror, path, anchor, target, what, permanent } => {
+                self.spawn(async move {
+                    let work = inner.remove(mirror, path, anchor, target, what, permanent);
+                    let result = guard::task(work, || Err(unexpected())).await;
+                    inner.mind_the_clock().await;
+                    inner.report(Fact::Removed { job, result }).await;
+                });
+            }
+            Effect::Relocate { job, mirror, from, to, root, inode, source, target } => {
+                self.spawn(async move {
+                    let work = inner.relocate(mirror, from, to, root, inode, source, target);
+                    let result = guard::task(work, || Err(unexpected())).await;
+                    inner.mind_the_clock().await;
+                    inner.report(Fact::Relocated { job, result }).await;
+                });
+            }
+            Effect::AskForBin => {
+                self.spawn(async move {
+                    let result = guard::task(inner.ask_for_bin(), || Err(unexpected())).await;
+                    inner.report(Fact::Bin(result)).await;
                 });
             }
             Effect::Probe => {

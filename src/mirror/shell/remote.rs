@@ -134,6 +134,17 @@ impl Inner {
             Step::Cancel { confirm_key } => {
                 client.cancel_upload(&confirm_key).await.map(|()| Outcome::Done).map_err(refused)
             }
+            Step::Move { from, size, crc64 } => {
+                // It must be there, and what was compared, until the copy is moved.
+                match file.blocking(|_| Ok(())).await {
+                    Err(outcome) => Err(outcome),
+                    Ok(()) => client
+                        .move_file(&RemotePath::from_segments(from), &remote, size, crc64)
+                        .await
+                        .map(|()| Outcome::Done)
+                        .map_err(refused),
+                }
+            }
             Step::DeleteCopy { path, size, crc64 } => client
                 .delete_copy(&RemotePath::from_segments(path), size, crc64)
                 .await
@@ -253,7 +264,7 @@ fn reply(confirmed: crate::smh::Confirmed) -> Reply {
     Reply { path: confirmed.path, size: confirmed.size, crc64: confirmed.crc64 }
 }
 
-fn failure(error: crate::smh::Error) -> Failure {
+pub(super) fn failure(error: crate::smh::Error) -> Failure {
     let class = match (error.operation, error.class) {
         // Without a token nothing works: whatever the answer was, no entry is to blame for it.
         (Operation::Token, Class::Defect | Class::Transient) => Class::Offline,
@@ -272,6 +283,6 @@ fn refused(error: crate::smh::Error) -> Outcome {
     Outcome::Failed(failure(error))
 }
 
-fn no_client() -> Failure {
+pub(super) fn no_client() -> Failure {
     Failure::new(Class::Defect, "nothing is sent in a dry run")
 }

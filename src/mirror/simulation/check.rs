@@ -48,7 +48,7 @@ pub(super) fn invariants(world: &mut World) {
             "{path}: the library holds what never was there"
         );
     }
-    // (3), (4) nothing is ever removed but a copy under a wrong name.
+    // (3), (4) nothing is ever removed but a copy under a wrong name, and what `World::delete` checks.
     assert_eq!(world.service.removed_wrongly, Vec::<Vec<String>>::new());
 }
 
@@ -115,6 +115,8 @@ pub(super) fn converged(world: &mut World) {
             "{path}: called there, and it is not"
         );
     }
+    let doomed = world.engine().journal().waiting_deletes().expect("the journal can be read");
+    assert_eq!(doomed, Vec::<RelPath>::new(), "copies are left to be deleted");
     if !world.dirs_lost {
         for dir in world.disk.paths(|node| matches!(node, Node::Dir { .. })) {
             let there = world.service.dirs.contains(&world.target(&dir));

@@ -203,6 +203,19 @@ impl Disk {
         }
         self.remove(to);
         self.put(to, node);
+        // What was once at a place of a directory was once at that place of it, whatever it is called.
+        let earlier: Vec<(RelPath, Content)> = self
+            .ever
+            .iter()
+            .filter(|(path, _)| is_below(path, from))
+            .map(|(path, content)| {
+                let rest = path.as_bytes().get(from.as_bytes().len() + 1..).unwrap_or_default();
+                (to.join(rest), *content)
+            })
+            .collect();
+        if matches!(node, Node::Dir { .. }) {
+            self.ever.extend(earlier);
+        }
         for (path, node) in below {
             let rest = path.as_bytes().get(from.as_bytes().len() + 1..).unwrap_or_default();
             self.put(&to.join(rest), node);

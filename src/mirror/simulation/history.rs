@@ -3,6 +3,7 @@
 use super::check;
 use super::disk::{Content, Node};
 use super::world::{Mood, World};
+use crate::config::{Delete, MaxDelete};
 use crate::digest::BEGINNING_LEN;
 use crate::failure::Class;
 use crate::relpath::RelPath;
@@ -59,6 +60,14 @@ impl History {
             faults: *dice.choice(&[0.0, 0.02, 0.1, 0.3]).unwrap_or(&0.0),
             lost_hints: *dice.choice(&[0.0, 0.1, 0.5]).unwrap_or(&0.0),
             power_cuts: dice.u8(0..4) == 0,
+            delete: *dice
+                .choice(&[Delete::Keep, Delete::Keep, Delete::Recycle, Delete::Permanent])
+                .unwrap_or(&Delete::Keep),
+            grace_ms: *dice.choice(&[1_000, 10_000, 300_000]).unwrap_or(&1_000),
+            max_delete: MaxDelete {
+                files: dice.bool().then(|| dice.u64(1..4)),
+                percent: dice.bool().then_some(50),
+            },
         };
         let root: &[&str] = if dice.bool() { &["base", "deep"] } else { &[] };
         let mut world = World::new(dice.u64(..), mood, root);
@@ -91,6 +100,7 @@ fn already_there(world: &mut World) {
 }
 
 fn step(world: &mut World) {
+    world.mind_what_is_absent();
     match world.rng.u8(0..100) {
         0..22 => change(world),
         22..25 => take_back(world),
@@ -129,6 +139,7 @@ fn step(world: &mut World) {
         97 => {
             // The clock is set, forward or back.
             world.now.unix_ms += world.rng.i64(-40_000..40_000);
+            world.clock_was_set = true;
         }
         98 => {
             world.service.room = match world.service.room {
@@ -137,7 +148,9 @@ fn step(world: &mut World) {
             };
         }
         _ => {
-            if world.rng.bool() {
+            if world.rng.u8(0..4) == 0 {
+                world.answer();
+            } else if world.rng.bool() {
                 world.retry();
             } else if world.disk.root.is_some() {
                 world.lose_root();
@@ -348,6 +361,15 @@ fn heal(world: &mut World) {
     // What was given up for want of sense in the answers is tried again when a person says so.
     world.retry();
     rest(world);
+    // What is held waits for a person; answers may show more that has to be decided.
+    for _ in 0..10 {
+        if world.engine().journal().all_holds().expect("the journal can be read").is_empty() {
+            return;
+        }
+        world.answer();
+        rest(world);
+    }
+    panic!("holds come again and again");
 }
 
 fn is_readable(world: &World, path: &RelPath) -> bool {
@@ -362,6 +384,7 @@ fn rest(world: &mut World) {
     let until_ms = world.now.mono_ms + HEAL_MS;
     let mut scans = 0;
     for _ in 0..HEAL_TURNS {
+        world.mind_what_is_absent();
         world.turn();
         if !world.is_idle() {
             while world.in_flight() > 0 {

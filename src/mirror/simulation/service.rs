@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::disk::Content;
 use crate::digest::BEGINNING_LEN;
 use crate::failure::Class;
-use crate::mirror::facts::{RemoteEntry, RemoteListing};
+use crate::mirror::facts::{Relocated, RemoteEntry, RemoteListing, Removed};
 use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Reply};
 
 /// A started upload.
@@ -33,6 +33,8 @@ pub(super) struct Service {
     pub(super) removed_wrongly: Vec<Vec<String>>,
     /// Files larger than this find no room.
     pub(super) room: Option<u64>,
+    /// What is deleted can be had back.
+    pub(super) has_bin: bool,
     /// Every call that came.
     pub(super) calls: u64,
     /// Posts that came.
@@ -211,6 +213,119 @@ impl Service {
             }
             _ => Err(Failure::new(Class::Defect, "it is something else: left alone")),
         }
+    }
+
+    fn is_it(&self, path: &[String], size: u64, crc64: u64) -> Option<bool> {
+        match self.files.get(path) {
+            Some(content) => Some(content.size == size && content.crc64() == crc64),
+            None => self.dirs.contains(path).then_some(false),
+        }
+    }
+
+    /// Deletes a file that has this content, as the client does: it looks first.
+    pub(super) fn delete_file(
+        &mut self,
+        path: &[String],
+        size: u64,
+        crc64: u64,
+        permanent: bool,
+    ) -> Removed {
+        match self.is_it(path, size, crc64) {
+            None => Removed::Nothing,
+            Some(false) => Removed::Foreign("it is something else".into()),
+            Some(true) => {
+                self.files.remove(path);
+                if self.has_bin && !permanent { Removed::Recycled } else { Removed::ForGood }
+            }
+        }
+    }
+
+    /// Deletes a directory with nothing in it, as the client does: it looks first.
+    pub(super) fn delete_directory(&mut self, path: &[String], permanent: bool) -> Removed {
+        if !self.dirs.contains(path) {
+            return match self.files.contains_key(path) {
+                true => Removed::Foreign("it is a file".into()),
+                false => Removed::Nothing,
+            };
+        }
+        let inside = |other: &Vec<String>| other.len() > path.len() && other.starts_with(path);
+        if self.files.keys().any(inside) || self.dirs.iter().any(inside) {
+            return Removed::Foreign("something is in it".into());
+        }
+        self.dirs.remove(path);
+        if self.has_bin && !permanent { Removed::Recycled } else { Removed::ForGood }
+    }
+
+    /// Moves a file that has this content to a name that nothing has.
+    pub(super) fn move_file(
+        &mut self,
+        from: &[String],
+        to: &[String],
+        size: u64,
+        crc64: u64,
+    ) -> Result<(), Failure> {
+        match self.is_it(from, size, crc64) {
+            None => return Err(refusal(Class::Stale, "SourceFileNotFound")),
+            Some(false) => return Err(refusal(Class::Permanent, "NotOurs")),
+            Some(true) => {}
+        }
+        if !self.parent_is_there(to) {
+            return Err(refusal(Class::Stale, "DirectoryNotFound"));
+        }
+        if self.files.contains_key(to) || self.dirs.contains(to) {
+            return Err(refusal(Class::Permanent, "SameNameDirectoryOrFileExists"));
+        }
+        if to.last().is_some_and(|name| name.contains("poison")) {
+            return Err(refusal(Class::Permanent, "SensitiveContentRecognized"));
+        }
+        if let Some(content) = self.files.remove(from) {
+            self.files.insert(to.to_vec(), content);
+        }
+        Ok(())
+    }
+
+    /// Moves a directory with everything in it, and makes the parents of its new place.
+    pub(super) fn move_directory(
+        &mut self,
+        from: &[String],
+        to: &[String],
+    ) -> Result<Relocated, Failure> {
+        let there = |path: &[String]| (self.dirs.contains(path), self.files.contains_key(path));
+        match (there(from), there(to)) {
+            ((true, _), (false, false)) => {}
+            ((true, _), _) | (_, (_, true)) => return Ok(Relocated::Taken),
+            (_, (true, _)) => return Ok(Relocated::Perhaps),
+            _ => return Ok(Relocated::Nothing),
+        }
+        if to.starts_with(from) {
+            return Err(refusal(Class::Defect, "SourceDirectoryIsParentOfDestination"));
+        }
+        let parents = to.get(..to.len().saturating_sub(1)).unwrap_or_default().to_vec();
+        if (1..=parents.len())
+            .any(|upto| parents.get(..upto).is_some_and(|p| self.files.contains_key(p)))
+        {
+            return Ok(Relocated::Taken);
+        }
+        self.create_directory(&parents)?;
+        let rebased = |path: &Vec<String>| -> Vec<String> {
+            to.iter().chain(path.get(from.len()..).unwrap_or_default()).cloned().collect()
+        };
+        let dirs: Vec<_> = self.dirs.iter().filter(|dir| dir.starts_with(from)).cloned().collect();
+        for dir in dirs {
+            self.dirs.remove(&dir);
+            self.dirs.insert(rebased(&dir));
+        }
+        let files: Vec<_> =
+            self.files.keys().filter(|file| file.starts_with(from)).cloned().collect();
+        for file in files {
+            if self.copies.remove(&file) {
+                self.copies.insert(rebased(&file));
+            }
+            if let Some(content) = self.files.remove(&file) {
+                self.files.insert(rebased(&file), content);
+            }
+        }
+        Ok(Relocated::Moved)
     }
 
     /// Time passes: the service forgets an upload that nobody confirmed.

@@ -12,11 +12,13 @@ use fastrand::Rng;
 use super::disk::{Content, Disk, Node};
 use super::service::{Service, refusal};
 use crate::clock::Now;
+use crate::config::{Delete, MaxDelete};
 use crate::failure::Class;
 use crate::journal::Journal;
 use crate::mirror::engine::Engine;
 use crate::mirror::facts::{
-    DirJobId, Effect, Fact, MirrorSettings, Retry, Settings, TransferId, Turned,
+    Answer, DirJobId, Doomed, Effect, Fact, MirrorSettings, Relocated, Removed, Retry, Settings,
+    TransferId, Turned,
 };
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::relpath::RelPath;
@@ -35,6 +37,26 @@ pub(super) struct Mood {
     pub(super) lost_hints: f64,
     /// The last commits may be lost in a crash.
     pub(super) power_cuts: bool,
+    /// What happens to the copies of what is gone.
+    pub(super) delete: Delete,
+    /// How long it is gone before.
+    pub(super) grace_ms: u64,
+    /// More deletes at once wait for a person.
+    pub(super) max_delete: MaxDelete,
+}
+
+impl Mood {
+    /// Nothing goes wrong, and nothing is deleted.
+    pub(super) fn calm() -> Mood {
+        Mood {
+            faults: 0.0,
+            lost_hints: 0.0,
+            power_cuts: false,
+            delete: Delete::Keep,
+            grace_ms: 300_000,
+            max_delete: MaxDelete { files: None, percent: None },
+        }
+    }
 }
 
 /// An effect that was handed out and is not over.
@@ -90,6 +112,12 @@ pub(super) struct World {
     /// A key was handed out, or its cancelling failed, and nobody is left who knows it.
     pub(super) keys_leaked: bool,
     remote_root: Vec<String>,
+    /// Since when what is not on disk is not, monotonic milliseconds.
+    pub(super) absent: BTreeMap<RelPath, i64>,
+    /// The clock that people set was set.
+    pub(super) clock_was_set: bool,
+    /// A person wanted copies to be kept.
+    pub(super) kept: bool,
 }
 
 impl World {
@@ -117,7 +145,11 @@ impl World {
             hashed: 0,
             keys_leaked: false,
             remote_root: remote_root.iter().map(|name| (*name).to_owned()).collect(),
+            absent: BTreeMap::new(),
+            clock_was_set: false,
+            kept: false,
         };
+        world.service.has_bin = world.rng.u8(0..4) > 0;
         let journal = Journal::in_memory().expect("a journal");
         world.begin(journal);
         world
@@ -135,6 +167,9 @@ impl World {
                 rescan: Duration::from_secs(3600),
                 poll_interval: Duration::from_secs(60),
                 watch: true,
+                delete: self.mood.delete,
+                delete_grace: Duration::from_millis(self.mood.grace_ms),
+                max_delete: self.mood.max_delete,
             }],
             concurrency: CONCURRENCY,
             once: false,
@@ -218,6 +253,10 @@ impl World {
         let Turned { effects, wake_at_ms, .. } =
             self.engine().turn(facts, now).expect("a turn never fails");
         self.wake_at_ms = wake_at_ms;
+        if effects.iter().any(Effect::must_be_remembered) {
+            // What was committed is on the disk before these are handed out.
+            self.commits.clear();
+        }
         if self.mood.power_cuts {
             let copy = self.engine().journal().copy().expect("a copy");
             self.commits.push_back(copy);
@@ -282,6 +321,19 @@ impl World {
                     self.ghosts.push((confirm_key, crc64));
                 }
             }
+            Flight::Ready(Effect::Step {
+                step: Step::Move { from, size, crc64 }, target, ..
+            }) => {
+                let _ = self.service.move_file(&from, &target, size, crc64);
+            }
+            Flight::Ready(Effect::Remove { path, target, what, permanent, .. }) => {
+                let _ = self.delete(&path, &target, what, permanent);
+            }
+            Flight::Ready(Effect::Relocate { from, to, inode, source, target, .. }) => {
+                if self.is_moved(&from, &to, inode) {
+                    let _ = self.service.move_directory(&source, &target);
+                }
+            }
             Flight::Ready(Effect::Step { step, path, target, .. }) => {
                 if let (Step::Start(hashes), Some((content, ..))) = (step, self.disk.file(&path)) {
                     let _ = self.service.start(&target, content, hashes);
@@ -325,6 +377,26 @@ impl World {
 
     pub(super) fn overflow(&mut self) {
         self.facts.push_back(Fact::Overflow);
+    }
+
+    /// A person decides about what is held.
+    pub(super) fn answer(&mut self) {
+        for hold in self.engine().journal().all_holds().expect("the journal can be read") {
+            let approve = self.rng.bool();
+            self.kept |= !approve;
+            self.facts.push_back(Fact::Answer(Answer { hold, approve }));
+        }
+    }
+
+    /// What the disk shows now, and since when it does not.
+    pub(super) fn mind_what_is_absent(&mut self) {
+        let World { disk, absent, now, .. } = self;
+        absent.retain(|path, _| !disk.nodes.contains_key(path));
+        for (path, _) in &disk.ever {
+            if !disk.nodes.contains_key(path) {
+                absent.entry(path.clone()).or_insert(now.mono_ms);
+            }
+        }
     }
 
     pub(super) fn retry(&mut self) {

@@ -40,8 +40,12 @@ impl From<Digest> for Sent {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// Is the content the confirmed one, or the one that a listing showed?
+    /// Is the content the confirmed one, or the one that a listing showed, or that of a file that is gone?
     Comparing,
+    /// It is that of a file that is gone: its copy is moved.
+    Moving {
+        sent: Sent,
+    },
     Starting(Hashes),
     Posting {
         confirm_key: String,
@@ -87,6 +91,14 @@ pub(super) struct Known {
     pub(super) unsure: bool,
 }
 
+/// A file that is gone: this may be it, under another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    /// Where its copy is.
+    pub(super) path: Vec<String>,
+    pub(super) confirmed: ConfirmedRow,
+}
+
 /// One upload of one state of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Transfer {
@@ -98,6 +110,7 @@ pub(super) struct Transfer {
     current: Option<Fingerprint>,
     confirmed: Option<ConfirmedRow>,
     remote: Option<RemoteRow>,
+    source: Option<Source>,
     state: State,
     starts: u32,
     may_be_visible: bool,
@@ -110,6 +123,7 @@ impl Transfer {
         known: Known,
         upload: Option<&UploadRow>,
         tries: u32,
+        source: Option<Source>,
     ) -> (Transfer, Decision) {
         let mut transfer = Transfer {
             target,
@@ -117,6 +131,7 @@ impl Transfer {
             current: Some(known.seen),
             confirmed: known.confirmed.filter(|_| !known.unsure),
             remote: known.remote.filter(|_| !known.unsure),
+            source,
             state: State::Dropping,
             starts: 0,
             may_be_visible: false,
@@ -143,6 +158,7 @@ impl Transfer {
             current: None,
             confirmed: None,
             remote: None,
+            source: None,
             state: State::Dropping,
             starts: 0,
             may_be_visible: false,
@@ -173,18 +189,24 @@ impl Transfer {
             return Decision { note, next: Next::End(End::Dropped) };
         };
         self.fingerprint = current;
-        if current.size > FORM_MAX {
+        let known = self.confirmed.map(|c| c.fingerprint.size);
+        let listed = self.remote.filter(|r| r.crc64.is_some()).and_then(|r| r.size);
+        let moved = self.source.as_ref().map(|source| source.confirmed.fingerprint.size);
+        if self.starts == 0 && [known, listed, moved].contains(&Some(current.size)) {
+            self.state = State::Comparing;
+            return Decision { note, next: Next::Step(Step::Digest) };
+        }
+        self.upload(note)
+    }
+
+    /// The content has to be sent, unless the library has it.
+    fn upload(&mut self, note: Option<Note>) -> Decision {
+        if self.fingerprint.size > FORM_MAX {
             let failure = Failure::new(
                 Class::Permanent,
                 "larger than 5 GB: the service takes no larger file by form upload",
             );
             return Decision { note, next: Next::End(End::Failed(failure)) };
-        }
-        let known = self.confirmed.map(|c| c.fingerprint.size);
-        let listed = self.remote.filter(|r| r.crc64.is_some()).and_then(|r| r.size);
-        if self.starts == 0 && (known == Some(current.size) || listed == Some(current.size)) {
-            self.state = State::Comparing;
-            return Decision { note, next: Next::Step(Step::Digest) };
         }
         self.start(self.first_hashes(), note)
     }
@@ -244,6 +266,7 @@ impl Transfer {
             (state, Outcome::Vanished) => self.abandon(state, End::Vanished),
             (_, Outcome::RootGone) => Decision::end(End::RootGone),
             (State::Comparing, Outcome::Digested(digest)) => self.compared(digest),
+            (State::Moving { sent }, outcome) => self.moved(sent, outcome),
             (State::Starting(hashes), outcome) => self.started(hashes, outcome),
             (State::Posting { confirm_key }, outcome) => self.posted(confirm_key, outcome),
             (State::Confirming { confirm_key, sent, tries, how, unanswered }, outcome) => {
@@ -302,7 +325,34 @@ impl Transfer {
         if is_listed {
             return Decision::end(synced(digest.into(), How::Adopted));
         }
-        self.start(self.first_hashes(), None)
+        let is = |c: &ConfirmedRow| c.full_hash == digest.full && c.crc64 == digest.crc64;
+        if let Some(source) = self.source.take().filter(|source| is(&source.confirmed)) {
+            self.may_be_visible = true;
+            self.state = State::Moving { sent: digest.into() };
+            let (size, crc64) = (digest.size, digest.crc64);
+            return Decision::step(Step::Move { from: source.path, size, crc64 });
+        }
+        self.upload(None)
+    }
+
+    fn moved(&mut self, sent: Sent, outcome: Outcome) -> Decision {
+        match outcome {
+            Outcome::Done => self.prove(sent, How::Moved),
+            Outcome::Failed(failure) if is_directory_lost(&failure) => {
+                Decision::end(End::DirectoryLost)
+            }
+            Outcome::Failed(failure) => match failure.class {
+                Class::Transient | Class::Throttled | Class::Offline | Class::Quota => {
+                    Decision::end(End::Failed(failure))
+                }
+                Class::Auth if !failure.is(&["NoPermission", "WriteForbidden"]) => {
+                    Decision::end(End::Failed(failure))
+                }
+                // It is not there: an earlier call may have moved it. Or the service does not want to.
+                _ => self.prove(sent, How::Moved),
+            },
+            other => unexpected(&other, "moving"),
+        }
     }
 
     fn started(&mut self, hashes: Hashes, outcome: Outcome) -> Decision {
@@ -509,6 +559,7 @@ impl State {
     fn name(&self) -> &'static str {
         match self {
             State::Comparing => "comparing",
+            State::Moving { .. } => "moving",
             State::Starting(_) => "starting",
             State::Posting { .. } => "posting",
             State::Confirming { .. } => "confirming",

@@ -37,11 +37,11 @@ fn known(size: u64) -> Known {
 }
 
 fn begin(size: u64) -> (Transfer, Decision) {
-    Transfer::begin(target(), known(size), None, 0)
+    Transfer::begin(target(), known(size), None, 0, None)
 }
 
 fn take_up(size: u64, upload: &UploadRow) -> (Transfer, Decision) {
-    Transfer::begin(target(), known(size), Some(upload), 0)
+    Transfer::begin(target(), known(size), Some(upload), 0, None)
 }
 
 fn row(stage: UploadStage, size: u64) -> UploadRow {
@@ -104,14 +104,14 @@ fn a_touched_file_is_not_sent() {
         at_ms: 0,
     };
     let (mut transfer, first) =
-        Transfer::begin(target(), Known { confirmed: Some(confirmed), ..known(7) }, None, 0);
+        Transfer::begin(target(), Known { confirmed: Some(confirmed), ..known(7) }, None, 0, None);
     assert_eq!(first.next, Next::Step(Step::Digest));
     let last = transfer.on(Outcome::Digested(digest(7)));
     assert!(matches!(last.next, Next::End(End::Synced { how: How::Unchanged, .. })));
     // Another content of the same size is sent.
     let other = ConfirmedRow { crc64: 1, ..confirmed };
     let (mut transfer, _) =
-        Transfer::begin(target(), Known { confirmed: Some(other), ..known(7) }, None, 0);
+        Transfer::begin(target(), Known { confirmed: Some(other), ..known(7) }, None, 0, None);
     assert_eq!(
         transfer.on(Outcome::Digested(digest(7))).next,
         Next::Step(Step::Start(Hashes::None))
@@ -349,7 +349,7 @@ fn a_post_without_an_answer_is_settled_by_its_confirm() {
 fn what_a_listing_showed_is_compared_and_not_sent() {
     let listed = RemoteRow { size: Some(7), crc64: Some(CRC) };
     let (mut transfer, first) =
-        Transfer::begin(target(), Known { remote: Some(listed), ..known(7) }, None, 0);
+        Transfer::begin(target(), Known { remote: Some(listed), ..known(7) }, None, 0, None);
     assert_eq!(first.next, Next::Step(Step::Digest));
     let mut other = transfer.clone();
     let last = transfer.on(Outcome::Digested(digest(7)));
@@ -363,7 +363,7 @@ fn what_a_listing_showed_is_compared_and_not_sent() {
         RemoteRow { size: None, crc64: None },
     ] {
         let (_, first) =
-            Transfer::begin(target(), Known { remote: Some(remote), ..known(7) }, None, 0);
+            Transfer::begin(target(), Known { remote: Some(remote), ..known(7) }, None, 0, None);
         assert_eq!(first.next, Next::Step(Step::Start(Hashes::None)));
     }
 }
@@ -396,7 +396,7 @@ fn what_was_confirmed_proves_nothing_while_another_state_may_be_visible() {
     let remote = RemoteRow { size: Some(7), crc64: Some(CRC) };
     let unsure =
         Known { confirmed: Some(confirmed), remote: Some(remote), unsure: true, ..known(7) };
-    let (_, first) = Transfer::begin(target(), unsure, None, 0);
+    let (_, first) = Transfer::begin(target(), unsure, None, 0, None);
     assert_eq!(first.next, Next::Step(Step::Start(Hashes::None)));
     // The journal hears of it before the step that may make it visible.
     let (mut transfer, _) = begin(7);

@@ -13,6 +13,8 @@ pub(in crate::mirror) enum How {
     Adopted,
     /// Nothing was sent: the content is the confirmed one.
     Unchanged,
+    /// Its copy was moved.
+    Moved,
 }
 
 /// How a transfer ended.

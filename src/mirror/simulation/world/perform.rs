@@ -1,6 +1,7 @@
 //! What effects do in the simulated world: looks and listings of the disk, calls of the service, and their faults.
 
 use super::*;
+use crate::tree::Absent;
 
 impl World {
     pub(super) fn perform(&mut self, effect: Effect) {
@@ -35,6 +36,56 @@ impl World {
                 };
                 self.facts.push_back(Fact::Probe(result));
             }
+            Effect::Remove { job, path, anchor, target, what, permanent, .. } => {
+                let looked = match self.disk.root {
+                    Some(inode) if inode == anchor.root.inode => match self.disk.look(&path) {
+                        Err(Absent::Gone) => None,
+                        _ => Some(Removed::Present),
+                    },
+                    _ => Some(Removed::Doubtful("the root is another one".into())),
+                };
+                let result = match looked {
+                    Some(other) => Ok(other),
+                    None => {
+                        self.service.calls += 1;
+                        match self.fails() {
+                            Some(failure) => {
+                                if failure.class == Class::Transient && self.rng.bool() {
+                                    let _ = self.delete(&path, &target, what, permanent);
+                                }
+                                Err(failure)
+                            }
+                            None => Ok(self.delete(&path, &target, what, permanent)),
+                        }
+                    }
+                };
+                self.facts.push_back(Fact::Removed { job, result });
+            }
+            Effect::Relocate { job, from, to, inode, source, target, .. } => {
+                let result = if !self.is_moved(&from, &to, inode) {
+                    Ok(Relocated::Elsewhere)
+                } else {
+                    self.service.calls += 1;
+                    match self.fails() {
+                        Some(failure) => {
+                            if failure.class == Class::Transient && self.rng.bool() {
+                                let _ = self.service.move_directory(&source, &target);
+                            }
+                            Err(failure)
+                        }
+                        None => self.service.move_directory(&source, &target),
+                    }
+                };
+                self.facts.push_back(Fact::Relocated { job, result });
+            }
+            Effect::AskForBin => {
+                self.service.calls += 1;
+                let result = match self.fails() {
+                    Some(failure) => Err(failure),
+                    None => Ok(self.service.has_bin),
+                };
+                self.facts.push_back(Fact::Bin(result));
+            }
             Effect::Directory { job, target } => self.make_directory(job, &target),
             Effect::ListRemote { job, target } => {
                 self.service.calls += 1;
@@ -47,6 +98,48 @@ impl World {
             Effect::Step { .. } => self.step(effect),
             Effect::Forget(_) => {}
         }
+    }
+
+    /// (3) Nothing is deleted but what was absent for the grace period under the root that was known, and what was
+    /// once there.
+    pub(super) fn delete(
+        &mut self,
+        path: &RelPath,
+        target: &[String],
+        what: Doomed,
+        permanent: bool,
+    ) -> Removed {
+        let before = self.service.files.get(target).copied();
+        let removed = match what {
+            Doomed::File { size, crc64 } => {
+                self.service.delete_file(target, size, crc64, permanent)
+            }
+            Doomed::Directory => self.service.delete_directory(target, permanent),
+        };
+        if matches!(removed, Removed::Recycled | Removed::ForGood) {
+            assert!(self.mood.delete != Delete::Keep, "{path}: deleted, and nobody wanted that");
+            if let Some(content) = before {
+                assert!(
+                    self.disk.ever.contains(&(path.clone(), content)),
+                    "{path}: deleted, and never ours"
+                );
+                let since = self.absent.get(path).copied();
+                let since = since.unwrap_or_else(|| panic!("{path}: deleted, and it is there"));
+                let grace_ms = i64::try_from(self.mood.grace_ms).unwrap_or(i64::MAX);
+                assert!(
+                    self.clock_was_set || self.now.mono_ms - since >= grace_ms,
+                    "{path}: deleted before its grace was over"
+                );
+            }
+        }
+        removed
+    }
+
+    /// Whether a directory is at its new place, as the shell looks.
+    pub(super) fn is_moved(&self, from: &RelPath, to: &RelPath, inode: u64) -> bool {
+        self.disk.root.is_some()
+            && self.disk.look(from) == Err(Absent::Gone)
+            && self.disk.dir_inode(to) == Some(inode)
     }
 
     pub(super) fn list_page(&mut self, dir: RelPath, names: Vec<Vec<u8>>, at: usize) {
@@ -201,6 +294,21 @@ impl World {
                     }
                 })
             }
+            Step::Move { from, size, crc64 } => self.read(path, fingerprint).map(|_| {
+                self.service.calls += 1;
+                match self.fails() {
+                    Some(failure) => {
+                        if failure.class == Class::Transient && self.rng.bool() {
+                            let _ = self.service.move_file(from, target, *size, *crc64);
+                        }
+                        Outcome::Failed(failure)
+                    }
+                    None => match self.service.move_file(from, target, *size, *crc64) {
+                        Ok(()) => Outcome::Done,
+                        Err(failure) => Outcome::Failed(failure),
+                    },
+                }
+            }),
             Step::DeleteCopy { path, crc64, .. } => {
                 self.service.calls += 1;
                 Ok(match self.fails() {

@@ -1,0 +1,361 @@
+//! What is gone on disk, and when its copy is deleted.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::dirs::{DIR_COLUMNS, at_and_below, dir_row, subtree, to_sql_limit};
+use super::files::{COLUMN_COUNT, COLUMNS, file_row};
+use super::rows::{DirId, DirRow, EntryId, FileRow, MirrorId, NEVER_MS};
+use super::{JournalError, Turn};
+use crate::relpath::RelPath;
+
+/// A file that is gone and whose copy is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneFile {
+    /// The file; it is confirmed.
+    pub file: FileRow,
+    /// The path of its directory.
+    pub dir_path: RelPath,
+}
+
+impl Turn<'_> {
+    /// When to delete the copy of a file that is gone; `None`: it is kept.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn set_file_delete(&self, id: &EntryId, at_ms: Option<i64>) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE file SET delete_at_ms = ?3
+                  WHERE dir_id = ?1 AND name = ?2 AND gone_at_ms IS NOT NULL",
+            )?
+            .execute(params![id.dir.0, id.name, at_ms])?;
+        Ok(())
+    }
+
+    /// The same for a directory.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn set_dir_delete(&self, id: DirId, at_ms: Option<i64>) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE dir SET delete_at_ms = ?2 WHERE id = ?1 AND gone_at_ms IS NOT NULL",
+            )?
+            .execute(params![id.0, at_ms])?;
+        Ok(())
+    }
+
+    /// What the configuration wants of a mirror: copies of what is gone are deleted (`delete_at_ms`: those that were
+    /// kept so far, then), or kept. Nothing changes while that does not: what a person wanted to be kept is kept.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn set_deletes(
+        &self,
+        mirror: MirrorId,
+        delete_at_ms: Option<i64>,
+    ) -> Result<(), JournalError> {
+        let deletes = delete_at_ms.is_some();
+        let changed = self.tx.execute(
+            "UPDATE mirror SET deletes = ?2 WHERE id = ?1 AND deletes <> ?2",
+            params![mirror.0, deletes],
+        )?;
+        match delete_at_ms {
+            _ if changed == 0 => Ok(()),
+            Some(at_ms) => self.delete_what_is_gone(mirror, at_ms),
+            None => {
+                self.tx.execute(
+                    "DELETE FROM hold WHERE mirror_id = ?1 AND kind <> 'unmounted'",
+                    [mirror.0],
+                )?;
+                self.keep_what_is_gone(mirror).map(|_| ())
+            }
+        }
+    }
+
+    fn delete_what_is_gone(&self, mirror: MirrorId, at_ms: i64) -> Result<(), JournalError> {
+        self.tx.execute(
+            "UPDATE file SET delete_at_ms = ?2
+              WHERE gone_at_ms IS NOT NULL AND delete_at_ms IS NULL
+                AND dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)",
+            params![mirror.0, at_ms],
+        )?;
+        self.tx.execute(
+            "UPDATE dir SET delete_at_ms = ?2
+              WHERE gone_at_ms IS NOT NULL AND delete_at_ms IS NULL AND mirror_id = ?1",
+            params![mirror.0, at_ms],
+        )?;
+        Ok(())
+    }
+
+    /// Nothing of a mirror that is gone is to be deleted: its copies are kept. Gives the number of files.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn keep_what_is_gone(&self, mirror: MirrorId) -> Result<u64, JournalError> {
+        let files = self.tx.execute(
+            "UPDATE file SET delete_at_ms = NULL
+              WHERE delete_at_ms IS NOT NULL
+                AND dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)",
+            [mirror.0],
+        )?;
+        self.tx.execute(
+            "UPDATE dir SET delete_at_ms = NULL
+              WHERE delete_at_ms IS NOT NULL AND mirror_id = ?1",
+            [mirror.0],
+        )?;
+        self.tx.execute(
+            "DELETE FROM trouble WHERE (dir_id, name) IN (
+                 SELECT f.dir_id, f.name FROM file f JOIN dir d ON d.id = f.dir_id
+                  WHERE f.gone_at_ms IS NOT NULL AND d.mirror_id = ?1)",
+            [mirror.0],
+        )?;
+        Ok(u64::try_from(files).unwrap_or(u64::MAX))
+    }
+
+    /// Files of these mirrors whose copies are to be deleted by now, those that wait longest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn due_file_deletes(
+        &self,
+        mirror: MirrorId,
+        now_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<GoneFile>, JournalError> {
+        let mut statement = self.tx.prepare_cached(&format!(
+            "SELECT {COLUMNS}, d.path FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
+              WHERE f.delete_at_ms IS NOT NULL AND f.delete_at_ms <= ?2 AND d.mirror_id = ?1
+              ORDER BY f.delete_at_ms LIMIT ?3"
+        ))?;
+        let rows = statement.query_map(params![mirror.0, now_ms, to_sql_limit(limit)], |row| {
+            Ok(GoneFile {
+                file: file_row(row)?,
+                dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT)?),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Directories of a mirror whose copies are to be deleted by now and of which nothing is left in the journal, the
+    /// deepest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn due_dir_deletes(
+        &self,
+        mirror: MirrorId,
+        now_ms: i64,
+        limit: usize,
+    ) -> Result<Vec<DirRow>, JournalError> {
+        let mut statement = self.tx.prepare_cached(&format!(
+            "SELECT {DIR_COLUMNS} FROM dir INDEXED BY dir_delete
+              WHERE mirror_id = ?1 AND delete_at_ms IS NOT NULL AND delete_at_ms <= ?2
+                AND NOT EXISTS (SELECT 1 FROM file f WHERE f.dir_id = dir.id)
+                AND NOT EXISTS (SELECT 1 FROM dir c WHERE c.parent_id = dir.id)
+                AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.dir_id = dir.id)
+              ORDER BY path DESC LIMIT ?3"
+        ))?;
+        let rows = statement.query_map(params![mirror.0, now_ms, to_sql_limit(limit)], dir_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// When the next copy of a mirror is to be deleted after `now_ms`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn next_delete_due(&self, now_ms: i64) -> Result<Option<i64>, JournalError> {
+        let file: Option<i64> = self
+            .tx
+            .prepare_cached(
+                "SELECT min(delete_at_ms) FROM file WHERE delete_at_ms > ?1 AND delete_at_ms < ?2",
+            )?
+            .query_row([now_ms, NEVER_MS], |row| row.get(0))?;
+        let dir: Option<i64> = self
+            .tx
+            .prepare_cached(
+                "SELECT min(delete_at_ms) FROM dir INDEXED BY dir_delete
+                  WHERE delete_at_ms IS NOT NULL AND delete_at_ms > ?1 AND delete_at_ms < ?2",
+            )?
+            .query_row([now_ms, NEVER_MS], |row| row.get(0))?;
+        Ok([file, dir].into_iter().flatten().min())
+    }
+
+    /// Deletes of a mirror that a pass still waits for: due, and not tried `attempts` times in a row.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn has_hopeful_deletes(
+        &self,
+        mirror: MirrorId,
+        now_ms: i64,
+        attempts: u32,
+    ) -> Result<bool, JournalError> {
+        let files: bool = self
+            .tx
+            .prepare_cached(
+                "SELECT EXISTS (
+                    SELECT 1 FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
+                      LEFT JOIN trouble t ON t.dir_id = f.dir_id AND t.name = f.name
+                     WHERE f.delete_at_ms IS NOT NULL AND f.delete_at_ms <= ?2 AND d.mirror_id = ?1
+                       AND coalesce(t.attempts, 0) < ?3)",
+            )?
+            .query_row(params![mirror.0, now_ms, attempts], |row| row.get(0))?;
+        if files {
+            return Ok(true);
+        }
+        Ok(!self.due_dir_deletes(mirror, now_ms, 1)?.is_empty())
+    }
+
+    /// How many files of a mirror are gone, are to be deleted, and were not approved.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn planned_deletes(&self, mirror: MirrorId) -> Result<u64, JournalError> {
+        let count: i64 = self
+            .tx
+            .prepare_cached(
+                "SELECT count(*) FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
+                   JOIN mirror m ON m.id = d.mirror_id
+                  WHERE f.delete_at_ms IS NOT NULL AND d.mirror_id = ?1
+                    AND f.gone_at_ms > coalesce(m.approved_at_ms, -1)",
+            )?
+            .query_row([mirror.0], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    }
+
+    /// How many files of a mirror are confirmed, those that are to be deleted included. Reads all of them.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn confirmed_files(&self, mirror: MirrorId) -> Result<u64, JournalError> {
+        let count: i64 = self
+            .tx
+            .prepare_cached(
+                "SELECT count(*) FROM dir d JOIN file f ON f.dir_id = d.id
+                  WHERE d.mirror_id = ?1 AND f.confirmed_at_ms IS NOT NULL
+                    AND (f.gone_at_ms IS NULL OR f.delete_at_ms IS NOT NULL)",
+            )?
+            .query_row([mirror.0], |row| row.get(0))?;
+        Ok(count.cast_unsigned())
+    }
+
+    /// Everything in a directory, which itself is there, is gone; its copies are kept. Gives the number of files.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn children_gone(&self, dir: &DirRow, at_ms: i64) -> Result<u64, JournalError> {
+        let mut gone = 0;
+        for child in self.dirs_between(dir.id, None, None)? {
+            if child.gone_at_ms.is_none() {
+                gone += self.tree_gone(child.id, at_ms, None)?;
+            }
+        }
+        for table in ["skipped", "trouble"] {
+            self.tx.execute(
+                &format!("DELETE FROM {table} WHERE dir_id = ?1 AND name <> x''"),
+                [dir.id.0],
+            )?;
+        }
+        self.tx.execute(
+            "DELETE FROM file WHERE dir_id = ?1 AND confirmed_at_ms IS NULL",
+            [dir.id.0],
+        )?;
+        let files = self.tx.execute(
+            "UPDATE file SET gone_at_ms = ?2, next_at_ms = NULL, changed_at_ms = NULL
+              WHERE gone_at_ms IS NULL AND dir_id = ?1",
+            params![dir.id.0, at_ms],
+        )?;
+        Ok(gone.saturating_add(u64::try_from(files).unwrap_or(u64::MAX)))
+    }
+
+    /// What is gone below a directory is to be deleted.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn delete_what_is_gone_below(&self, dir: &DirRow, at_ms: i64) -> Result<(), JournalError> {
+        let (from, upto) = subtree(&dir.path);
+        let all = at_and_below(upto.is_some());
+        self.tx.execute(
+            &format!(
+                "UPDATE file SET delete_at_ms = ?5 WHERE gone_at_ms IS NOT NULL AND dir_id IN ({all})"
+            ),
+            params![dir.mirror.0, dir.id.0, from, upto, at_ms],
+        )?;
+        self.tx.execute(
+            &format!(
+                "UPDATE dir SET delete_at_ms = ?5 WHERE gone_at_ms IS NOT NULL AND id IN ({all})"
+            ),
+            params![dir.mirror.0, dir.id.0, from, upto, at_ms],
+        )?;
+        Ok(())
+    }
+
+    /// Whether any file at or below a directory is known and not gone.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn has_files_below(&self, dir: &DirRow) -> Result<bool, JournalError> {
+        let (from, upto) = subtree(&dir.path);
+        let all = at_and_below(upto.is_some());
+        Ok(self
+            .tx
+            .prepare_cached(&format!(
+                "SELECT EXISTS (SELECT 1 FROM file WHERE gone_at_ms IS NULL AND dir_id IN ({all}))"
+            ))?
+            .query_row(params![dir.mirror.0, dir.id.0, from, upto], |row| row.get(0))?)
+    }
+
+    /// What is gone by now may be deleted.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn approve_deletes(&self, mirror: MirrorId, now_ms: i64) -> Result<(), JournalError> {
+        self.tx.execute(
+            "UPDATE mirror SET approved_at_ms = ?2 WHERE id = ?1",
+            params![mirror.0, now_ms],
+        )?;
+        Ok(())
+    }
+
+    /// Until when what is gone may be deleted, however much it is.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn approved_until(&self, mirror: MirrorId) -> Result<Option<i64>, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached("SELECT approved_at_ms FROM mirror WHERE id = ?1")?
+            .query_row([mirror.0], |row| row.get(0))
+            .optional()?
+            .flatten())
+    }
+
+    /// Forgets a directory that is gone and in which nothing is left.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn forget_dir(&self, id: DirId) -> Result<(), JournalError> {
+        for table in ["skipped", "trouble", "unreadable", "remote"] {
+            self.tx
+                .prepare_cached(&format!("DELETE FROM {table} WHERE dir_id = ?1"))?
+                .execute([id.0])?;
+        }
+        self.tx
+            .prepare_cached("UPDATE dir SET move_from = NULL WHERE move_from = ?1")?
+            .execute([id.0])?;
+        self.tx.prepare_cached("DELETE FROM dir WHERE id = ?1")?.execute([id.0])?;
+        Ok(())
+    }
+
+    /// The copy of a directory may go, or may be somewhere else: it is not known to exist any more.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn dir_uncertain(&self, id: DirId) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached("UPDATE dir SET created_at_ms = NULL WHERE id = ?1")?
+            .execute([id.0])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Holds: deletes wait for a person because something looks wrong. Design section 7.
+
+use super::{Core, Work};
+use crate::config::Delete;
+use crate::journal::{DirRow, HoldKind, HoldRow, JournalError};
+use crate::mirror::facts::{Answer, Event};
+use crate::relpath::RelPath;
+
+/// Holds that are about all deletes of a mirror. They are answered together: `approve` lets go what is gone by then.
+const OF_THE_MIRROR: &[HoldKind] =
+    &[HoldKind::TooMany, HoldKind::Emptied, HoldKind::Replaced, HoldKind::NoRecycleBin];
+
+impl Core {
+    /// Deletes of a mirror wait. Said once.
+    pub(super) fn put_hold(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        kind: HoldKind,
+        path: &RelPath,
+        message: &str,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        if work.turn.put_hold(state.id, kind, path, message, work.now.unix_ms)? {
+            work.out
+                .events
+                .push(Event::Held { mirror: self.name_of(index), message: message.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Whether nothing speaks against deleting what is gone.
+    pub(super) fn brakes_are_off(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+    ) -> Result<bool, JournalError> {
+        let (Some(state), Some(settings)) =
+            (self.mirrors.get(index), self.settings.mirrors.get(index))
+        else {
+            return Ok(false);
+        };
+        let id = state.id;
+        if !work.turn.holds(id)?.is_empty() {
+            return Ok(false);
+        }
+        let planned = work.turn.planned_deletes(id)?;
+        // A single file is never too many at once.
+        if planned <= 1 && work.turn.has_files(id)? {
+            return Ok(true);
+        }
+        if planned == 0 {
+            return Ok(true);
+        }
+        if !work.turn.has_files(id)? {
+            let message = format!("nothing is left in the folder: {planned} files are gone");
+            self.put_hold(work, index, HoldKind::Emptied, &RelPath::root(), &message)?;
+            return Ok(false);
+        }
+        let limits = settings.max_delete;
+        let all = match limits.percent {
+            Some(_) => work.turn.confirmed_files(id)?,
+            None => 0,
+        };
+        let over_files = limits.files.is_some_and(|most| planned > most);
+        let over_share = limits.percent.is_some_and(|percent| {
+            u128::from(planned) * 100 > u128::from(all) * u128::from(percent)
+        });
+        if over_files || over_share {
+            let message = format!(
+                "{planned} files are gone at once{}, more than max_delete allows",
+                if all > 0 { format!(" of {all}") } else { String::new() }
+            );
+            self.put_hold(work, index, HoldKind::TooMany, &RelPath::root(), &message)?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// The root is another directory, or lies on another filesystem, than at the last scan. What is missing there may
+    /// just not be there yet.
+    pub(super) fn root_replaced(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+    ) -> Result<(), JournalError> {
+        let deletes =
+            self.settings.mirrors.get(index).is_some_and(|mirror| mirror.delete != Delete::Keep);
+        let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        if !deletes || !work.turn.has_files(state.id)? {
+            return Ok(());
+        }
+        let message = "the folder is another directory than before, or lies on another filesystem";
+        self.put_hold(work, index, HoldKind::Replaced, &RelPath::root(), message)
+    }
+
+    /// After a full scan: what looked wrong may be right again.
+    pub(super) fn review_holds(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        let id = state.id;
+        let holds = work.turn.holds(id)?;
+        if holds.is_empty() {
+            return Ok(());
+        }
+        if work.turn.planned_deletes(id)? > 0 {
+            return Ok(());
+        }
+        let mut over = false;
+        for hold in holds {
+            if hold.kind.is_some_and(|kind| OF_THE_MIRROR.contains(&kind)) {
+                work.turn.remove_hold_by_id(hold.id)?;
+                over = true;
+            }
+        }
+        if over {
+            work.out.events.push(Event::Released { mirror: self.name_of(index) });
+        }
+        Ok(())
+    }
+
+    /// A person decided.
+    pub(super) fn answered(
+        &mut self,
+        work: &mut Work<'_>,
+        answer: Answer,
+    ) -> Result<(), JournalError> {
+        let Some(hold) = work.turn.hold(answer.hold)? else {
+            tracing::warn!(hold = answer.hold, "there is no such hold (any more)");
+            return Ok(());
+        };
+        let Some(index) = self.mirrors.iter().position(|state| state.id == hold.mirror) else {
+            return Ok(());
+        };
+        match hold.kind {
+            Some(HoldKind::Unmounted) => {
+                self.unmounted_answered(work, index, &hold, answer.approve)?
+            }
+            // A newer program made it, and knows what it means.
+            None => return Ok(()),
+            Some(_) => {
+                if answer.approve {
+                    work.turn.approve_deletes(hold.mirror, work.now.unix_ms)?;
+                } else {
+                    work.turn.keep_what_is_gone(hold.mirror)?;
+                }
+                for other in work.turn.holds(hold.mirror)? {
+                    if other.kind.is_some_and(|kind| OF_THE_MIRROR.contains(&kind)) {
+                        work.turn.remove_hold_by_id(other.id)?;
+                    }
+                }
+            }
+        }
+        work.out.events.push(Event::Released { mirror: self.name_of(index) });
+        Ok(())
+    }
+
+    /// Nothing is mounted any more where a filesystem was: what lay on it is not known, and not gone.
+    pub(super) fn unmounted(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        dir: &DirRow,
+    ) -> Result<(), JournalError> {
+        let message = format!(
+            "the filesystem that was mounted at {} is not mounted any more: what lies on it is not known",
+            dir.path
+        );
+        self.unreadable(work, index, dir.id, &dir.path, message.clone())?;
+        self.put_hold(work, index, HoldKind::Unmounted, &dir.path, &message)?;
+        if let Some(state) = self.mirrors.get_mut(index) {
+            state.unmounted.insert(dir.path.clone());
+        }
+        Ok(())
+    }
+
+    /// It is mounted again.
+    pub(super) fn mounted_again(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        dir: &DirRow,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        if state.unmounted.remove(&dir.path)
+            && work.turn.remove_hold(state.id, HoldKind::Unmounted, &dir.path)?
+        {
+            work.out.events.push(Event::Released { mirror: self.name_of(index) });
+        }
+        Ok(())
+    }
+
+    /// Something else is mounted over a directory that holds mirrored files: those are hidden, not gone.
+    pub(super) fn mounted_over(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        dir: &DirRow,
+    ) -> Result<(), JournalError> {
+        let keeps =
+            self.settings.mirrors.get(index).is_none_or(|settings| settings.delete == Delete::Keep);
+        if keeps || !work.turn.has_files_below(dir)? {
+            return Ok(());
+        }
+        let message = format!(
+            "another filesystem is mounted at {} now: the files that were mirrored from there are hidden",
+            dir.path
+        );
+        self.put_hold(work, index, HoldKind::Replaced, &dir.path, &message)
+    }
+
+    /// The directory stays as it is now: what lay in it is gone, and its copies are deleted or kept.
+    fn unmounted_answered(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        hold: &HoldRow,
+        approve: bool,
+    ) -> Result<(), JournalError> {
+        work.turn.remove_hold_by_id(hold.id)?;
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        state.unmounted.remove(&hold.path);
+        let Some(dir) = work.turn.dir_at(hold.mirror, &hold.path)? else { return Ok(()) };
+        // What is there now is what is seen from now on.
+        work.turn.set_dir_mark(dir.id, 0, false)?;
+        work.turn.remove_unreadable(dir.id)?;
+        work.turn.children_gone(&dir, work.now.unix_ms)?;
+        if approve {
+            let at_ms = self.delete_at(work, index);
+            if let Some(at_ms) = at_ms {
+                work.turn.delete_what_is_gone_below(&dir, at_ms)?;
+                work.turn.approve_deletes(hold.mirror, work.now.unix_ms)?;
+            }
+        }
+        if let Some(state) = self.mirrors.get_mut(index) {
+            state.scan.relist(&hold.path, false);
+            state.scan.hurry(work.now.mono_ms);
+        }
+        Ok(())
+    }
+
+    pub(super) fn name_of(&self, index: usize) -> String {
+        self.settings.mirrors.get(index).map(|mirror| mirror.name.clone()).unwrap_or_default()
+    }
+}
