@@ -289,6 +289,7 @@ impl Core {
         };
         self.service_answered(work)?;
         self.copy_is_gone(work, &removal.entry)?;
+        self.name_is_free(work, &removal)?;
         if let Some(state) = self.mirrors.get(removal.mirror) {
             work.turn.record(now_ms, state.id, &removal.path, what, &detail)?;
         }
@@ -328,6 +329,30 @@ impl Core {
             }
             None => Ok(()),
         }
+    }
+
+    /// Something of another kind may have waited for the name.
+    fn name_is_free(
+        &self,
+        work: &mut Work<'_>,
+        removal: &Removal,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get(removal.mirror) else { return Ok(()) };
+        let now_ms = work.now.unix_ms;
+        if let Some(dir) = work.turn.dir_at(state.id, &removal.path)?
+            && dir.next_at_ms == Some(NEVER_MS)
+        {
+            work.turn.set_dir_next(dir.id, Some(now_ms))?;
+        }
+        if let Some((above, name)) = removal.path.split()
+            && let Some(dir) = work.turn.dir_at(state.id, &above)?
+        {
+            let id = EntryId { dir: dir.id, name: name.to_vec() };
+            if work.turn.file(&id)?.is_some_and(|row| row.next_at_ms == Some(NEVER_MS)) {
+                work.turn.set_file_next(&id, now_ms)?;
+            }
+        }
+        Ok(())
     }
 
     /// A library that was to have a recycle bin has none, as only the delete told.

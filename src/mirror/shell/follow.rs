@@ -36,7 +36,7 @@ impl Inner {
         let looked = tokio::task::spawn_blocking(move || match inner.mirrors.get(mirror) {
             Some(local) => {
                 let failed = || Gone::Doubtful(guard::UNEXPECTED.to_owned());
-                guard::blocking(|| look(&local.root, &path, &anchor), failed)
+                guard::blocking(|| look(&local.root, &path, &anchor, what), failed)
             }
             None => Gone::Doubtful(guard::UNEXPECTED.to_owned()),
         })
@@ -102,8 +102,8 @@ impl Inner {
     }
 }
 
-/// Whether `path` is still absent, below a root and a directory that are what they were.
-fn look(local: &Path, path: &RelPath, anchor: &Anchor) -> Gone {
+/// Whether what was at `path` is still absent, below a root and a directory that are what they were.
+fn look(local: &Path, path: &RelPath, anchor: &Anchor, what: Doomed) -> Gone {
     let root = match Root::open(local) {
         Ok(root) => root,
         Err(error) => return Gone::Doubtful(error.to_string()),
@@ -128,6 +128,8 @@ fn look(local: &Path, path: &RelPath, anchor: &Anchor) -> Gone {
     }
     match root.look(path) {
         Err(Absent::Gone) => Gone::Still,
+        // Something of another kind has the name: what had it is gone, and its copy is in the way.
+        Ok(kind) if kind.is_dir() != (what == Doomed::Directory) => Gone::Still,
         Ok(_) => Gone::Back,
         Err(other) => Gone::Doubtful(other.to_string()),
     }

@@ -40,6 +40,7 @@ impl World {
                 let looked = match self.disk.root {
                     Some(inode) if inode == anchor.root.inode => match self.disk.look(&path) {
                         Err(Absent::Gone) => None,
+                        Ok(kind) if kind.is_dir() != (what == Doomed::Directory) => None,
                         _ => Some(Removed::Present),
                     },
                     _ => Some(Removed::Doubtful("the root is another one".into())),
@@ -124,10 +125,12 @@ impl World {
                     "{path}: deleted, and never ours"
                 );
                 let since = self.absent.get(path).copied();
+                let other = self.disk.is_dir(path).then_some(i64::MIN);
+                let since = since.or(other);
                 let since = since.unwrap_or_else(|| panic!("{path}: deleted, and it is there"));
                 let grace_ms = i64::try_from(self.mood.grace_ms).unwrap_or(i64::MAX);
                 assert!(
-                    self.clock_was_set || self.now.mono_ms - since >= grace_ms,
+                    self.clock_was_set || self.now.mono_ms.saturating_sub(since) >= grace_ms,
                     "{path}: deleted before its grace was over"
                 );
             }
