@@ -181,6 +181,63 @@ impl Turn<'_> {
         Ok([file, dir].into_iter().flatten().min())
     }
 
+    /// Deletes that were answered with something that makes no sense are tried again: a scan was made since.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retry_defect_deletes(&self, mirror: MirrorId, now_ms: i64) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE file SET delete_at_ms = ?2
+                  WHERE delete_at_ms = ?3 AND dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)
+                    AND EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id AND t.name = file.name
+                                   AND t.class = 'defect')",
+            )?
+            .execute(params![mirror.0, now_ms, NEVER_MS])?;
+        self.tx
+            .prepare_cached(
+                "UPDATE dir SET delete_at_ms = ?2
+                  WHERE delete_at_ms IS NOT NULL AND delete_at_ms = ?3 AND mirror_id = ?1
+                    AND EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x''
+                                   AND t.class = 'defect')",
+            )?
+            .execute(params![mirror.0, now_ms, NEVER_MS])?;
+        Ok(())
+    }
+
+    /// The clock that people set jumped by so much: what is to be deleted waits as long as it would have.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn shift_deletes(&self, by_ms: i64) -> Result<(), JournalError> {
+        for table in ["file", "dir"] {
+            self.tx.execute(
+                &format!(
+                    "UPDATE {table} SET delete_at_ms = delete_at_ms + ?1
+                      WHERE delete_at_ms IS NOT NULL AND delete_at_ms < ?2"
+                ),
+                [by_ms, NEVER_MS],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Nothing waits longer than until `latest_ms` to be deleted: the clock was wrong when that was written.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn clamp_deletes(&self, latest_ms: i64) -> Result<(), JournalError> {
+        for table in ["file", "dir"] {
+            self.tx.execute(
+                &format!(
+                    "UPDATE {table} SET delete_at_ms = ?1 WHERE delete_at_ms > ?1 AND delete_at_ms < ?2"
+                ),
+                [latest_ms, NEVER_MS],
+            )?;
+        }
+        Ok(())
+    }
+
     /// Deletes of a mirror that a pass still waits for: due, and not tried `attempts` times in a row.
     ///
     /// # Errors
@@ -312,7 +369,10 @@ impl Turn<'_> {
     /// What SQLite says.
     pub fn approve_deletes(&self, mirror: MirrorId, now_ms: i64) -> Result<(), JournalError> {
         self.tx.execute(
-            "UPDATE mirror SET approved_at_ms = ?2 WHERE id = ?1",
+            // The clock may have gone back since something went.
+            "UPDATE mirror SET approved_at_ms = max(?2, coalesce((
+                 SELECT max(f.gone_at_ms) FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
+                  WHERE f.delete_at_ms IS NOT NULL AND d.mirror_id = ?1), 0)) WHERE id = ?1",
             params![mirror.0, now_ms],
         )?;
         Ok(())

@@ -121,6 +121,14 @@ impl Turn<'_> {
                 ),
                 [now_ms, upto],
             )?;
+            // Deletes that only wait for their time keep on waiting.
+            self.tx.execute(
+                &format!(
+                    "UPDATE {table} SET delete_at_ms = ?1 WHERE delete_at_ms > ?1 AND delete_at_ms <= ?2
+                        AND EXISTS (SELECT 1 FROM trouble t WHERE {key})"
+                ),
+                [now_ms, upto],
+            )?;
         }
         self.tx.execute(
             "UPDATE trouble SET attempts = 0, blocked = 0 WHERE blocked = 0 OR ?1",
@@ -201,6 +209,15 @@ impl Turn<'_> {
                     AND mirror_id = ?1 AND (path = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))
                     AND (next_at_ms = {NEVER_MS} OR EXISTS (
                             SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x''))"
+            ),
+            format!(
+                "UPDATE file SET delete_at_ms = ?7 WHERE delete_at_ms > ?7 AND ({within}) AND EXISTS (
+                            SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id AND t.name = file.name)"
+            ),
+            format!(
+                "UPDATE dir SET delete_at_ms = ?7 WHERE delete_at_ms > ?7
+                    AND mirror_id = ?1 AND (path = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))
+                    AND EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x'')"
             ),
             // That a directory cannot be read here is found out by looking, not by forgetting.
             format!(

@@ -48,6 +48,9 @@ impl Core {
                 let confirmed = ConfirmedRow { fingerprint: sent, full_hash, crc64, at_ms: now_ms };
                 if let (How::Moved, Some(gone)) = (how, gone) {
                     self.copy_is_gone(work, &gone)?;
+                    if let Some(dir) = work.turn.dir(gone.dir)? {
+                        self.name_is_free(work, mirror, &dir.path.join(&gone.name))?;
+                    }
                 }
                 self.synced(work, mirror, &entry, path, confirmed, how)
             }

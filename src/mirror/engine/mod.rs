@@ -227,6 +227,12 @@ impl Engine {
         // A person who asks for a pass asks for everything to be tried.
         turn.retry_all(now.unix_ms, settings.once)?;
         turn.clamp_due(now.unix_ms, horizon_ms(&settings))?;
+        let grace = settings.mirrors.iter().map(|mirror| to_ms(mirror.delete_grace)).max();
+        turn.clamp_deletes(
+            now.unix_ms
+                .saturating_add(super::backoff::LONGEST_MS)
+                .saturating_add(grace.unwrap_or(0)),
+        )?;
         // What was current may have changed while nobody looked.
         for mirror in &mirrors {
             turn.mark_dirty(mirror.id, false)?;
@@ -426,6 +432,10 @@ impl Core {
         let (now, last) = (work.now, std::mem::replace(&mut self.last, work.now));
         let unix = now.unix_ms.saturating_sub(last.unix_ms);
         let mono = now.mono_ms.saturating_sub(last.mono_ms);
+        let jump = unix.saturating_sub(mono);
+        if jump.abs() > CLOCK_JUMP_MS {
+            work.turn.shift_deletes(jump)?;
+        }
         if unix < mono.saturating_sub(CLOCK_JUMP_MS) {
             self.quota.forget();
             work.turn.shift_due(now.unix_ms, mono.saturating_sub(unix))?;

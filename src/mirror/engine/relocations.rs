@@ -305,6 +305,7 @@ impl Core {
                 self.service_answered(work)?;
                 self.succeeded = true;
                 let files = work.turn.moved(&old, &new, now_ms)?;
+                self.name_is_free(work, index, &old.path)?;
                 let detail = format!("a directory with {files} files, from {}", old.path);
                 if let Some(state) = self.mirrors.get(index) {
                     work.turn.record(now_ms, state.id, &new.path, Activity::Moved, &detail)?;

@@ -289,7 +289,7 @@ impl Core {
         };
         self.service_answered(work)?;
         self.copy_is_gone(work, &removal.entry)?;
-        self.name_is_free(work, &removal)?;
+        self.name_is_free(work, removal.mirror, &removal.path)?;
         if let Some(state) = self.mirrors.get(removal.mirror) {
             work.turn.record(now_ms, state.id, &removal.path, what, &detail)?;
         }
@@ -332,19 +332,20 @@ impl Core {
     }
 
     /// Something of another kind may have waited for the name.
-    fn name_is_free(
+    pub(super) fn name_is_free(
         &self,
         work: &mut Work<'_>,
-        removal: &Removal,
+        index: usize,
+        path: &RelPath,
     ) -> Result<(), JournalError> {
-        let Some(state) = self.mirrors.get(removal.mirror) else { return Ok(()) };
+        let Some(state) = self.mirrors.get(index) else { return Ok(()) };
         let now_ms = work.now.unix_ms;
-        if let Some(dir) = work.turn.dir_at(state.id, &removal.path)?
+        if let Some(dir) = work.turn.dir_at(state.id, path)?
             && dir.next_at_ms == Some(NEVER_MS)
         {
             work.turn.set_dir_next(dir.id, Some(now_ms))?;
         }
-        if let Some((above, name)) = removal.path.split()
+        if let Some((above, name)) = path.split()
             && let Some(dir) = work.turn.dir_at(state.id, &above)?
         {
             let id = EntryId { dir: dir.id, name: name.to_vec() };

@@ -257,7 +257,9 @@ impl Core {
             scan.hurry(poll_at_ms);
         }
         work.turn.set_watch(state.id, scan.watched, scan.polled, missed)?;
+        let mirror_id = state.id;
         if was_full {
+            work.turn.retry_defect_deletes(mirror_id, work.now.unix_ms)?;
             self.review_holds(work, index)?;
         }
         Ok(())

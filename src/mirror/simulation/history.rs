@@ -103,8 +103,10 @@ fn step(world: &mut World) {
     world.mind_what_is_absent();
     match world.rng.u8(0..100) {
         0..22 => change(world),
-        22..25 => take_back(world),
-        25..65 => {
+        22..24 => take_back(world),
+        24..27 => quiet(world),
+        27..29 => rename_dir(world),
+        29..65 => {
             let nth = world.rng.usize(..);
             world.progress(nth);
         }
@@ -162,6 +164,50 @@ fn step(world: &mut World) {
     // Most of the time the engine turns soon.
     if world.rng.u8(0..3) == 0 {
         world.turn();
+    }
+}
+
+/// Nobody touches anything for a while, so that what was begun comes to an end.
+fn quiet(world: &mut World) {
+    for _ in 0..40 {
+        world.mind_what_is_absent();
+        world.turn();
+        check::invariants(world);
+        if world.in_flight() > 0 {
+            let nth = world.rng.usize(..);
+            world.progress(nth);
+        } else if world.is_idle() {
+            let ms = world.rng.i64(1..3_000);
+            world.wait(ms);
+        }
+    }
+}
+
+/// A directory with something in it gets another name, or another place, and perhaps another change at once.
+fn rename_dir(world: &mut World) {
+    if world.disk.root.is_none() {
+        return;
+    }
+    world.wait(25);
+    let dirs = world.disk.paths(|node| matches!(node, Node::Dir { .. }));
+    let Some(from) = world.rng.choice(&dirs).cloned() else { return };
+    let to = some_path(world);
+    if world.disk.nodes.contains_key(&to) {
+        return;
+    }
+    rename(world, &from, &to);
+    match world.rng.u8(0..4) {
+        0 => change(world),
+        // And back again, or on.
+        1 => {
+            let on = some_path(world);
+            if world.rng.bool() {
+                rename(world, &to, &from);
+            } else if !world.disk.nodes.contains_key(&on) {
+                rename(world, &to, &on);
+            }
+        }
+        _ => {}
     }
 }
 
