@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::notes::ALL_TROUBLE;
-use super::rows::{DirId, MirrorId, NEVER_MS};
+use super::rows::{DirId, DirRow, MirrorId, NEVER_MS};
 use super::{JournalError, Turn};
 use crate::relpath::RelPath;
 
@@ -100,6 +100,21 @@ impl Turn<'_> {
         self.tx
             .prepare_cached("DELETE FROM trouble WHERE dir_id = ?1 AND name <> x'' AND code = ?2")?
             .execute(params![dir.0, code])?;
+        Ok(())
+    }
+
+    /// Directories at and below `dir` that are blocked are due again.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unblock_dirs(&self, dir: &DirRow, now_ms: i64) -> Result<(), JournalError> {
+        let (from, upto) = super::dirs::subtree(&dir.path);
+        let all = super::dirs::at_and_below(upto.is_some());
+        self.tx
+            .prepare_cached(&format!(
+                "UPDATE dir SET next_at_ms = ?5 WHERE next_at_ms = {NEVER_MS} AND id IN ({all})"
+            ))?
+            .execute(params![dir.mirror.0, dir.id.0, from, upto, now_ms])?;
         Ok(())
     }
 

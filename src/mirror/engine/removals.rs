@@ -340,10 +340,8 @@ impl Core {
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get(index) else { return Ok(()) };
         let now_ms = work.now.unix_ms;
-        if let Some(dir) = work.turn.dir_at(state.id, path)?
-            && dir.next_at_ms == Some(NEVER_MS)
-        {
-            work.turn.set_dir_next(dir.id, Some(now_ms))?;
+        if let Some(dir) = work.turn.dir_at(state.id, path)? {
+            work.turn.unblock_dirs(&dir, now_ms)?;
         }
         if let Some((above, name)) = path.split()
             && let Some(dir) = work.turn.dir_at(state.id, &above)?

@@ -105,8 +105,9 @@ fn step(world: &mut World) {
         0..22 => change(world),
         22..24 => take_back(world),
         24..27 => quiet(world),
-        27..29 => rename_dir(world),
-        29..65 => {
+        27..29 => rename_dir(world, None),
+        29..32 => mirrored_and_renamed(world),
+        32..65 => {
             let nth = world.rng.usize(..);
             world.progress(nth);
         }
@@ -183,14 +184,52 @@ fn quiet(world: &mut World) {
     }
 }
 
+/// A directory is filled, mirrored if all goes well, and renamed or moved; perhaps while something of it is sent.
+fn mirrored_and_renamed(world: &mut World) {
+    if world.disk.root.is_none() {
+        return;
+    }
+    let dir = some_path(world);
+    if !matches!(world.disk.nodes.get(&dir), None | Some(Node::Dir { .. })) {
+        return;
+    }
+    if !world.disk.is_dir(&dir) {
+        world.disk.make_dir(&dir);
+        world.hint(&dir);
+    }
+    let inner = dir.join(b"in");
+    if world.rng.bool() && !world.disk.nodes.contains_key(&inner) {
+        world.disk.make_dir(&inner);
+        world.hint(&inner);
+    }
+    for name in ["a", "b", "in/c"] {
+        let size = *world.rng.choice(SIZES).unwrap_or(&7);
+        let path = dir.join(name.as_bytes());
+        if path.parent().is_some_and(|dir| world.disk.is_dir(&dir)) {
+            world.wait(25);
+            let content = world.disk.fresh_content(size);
+            let now_ms = world.now.unix_ms;
+            world.disk.write(&path, content, false, false, now_ms);
+            world.hint(&path);
+        }
+    }
+    for _ in 0..world.rng.usize(0..3) {
+        quiet(world);
+    }
+    rename_dir(world, Some(dir));
+    if world.rng.bool() {
+        quiet(world);
+    }
+}
+
 /// A directory with something in it gets another name, or another place, and perhaps another change at once.
-fn rename_dir(world: &mut World) {
+fn rename_dir(world: &mut World, which: Option<RelPath>) {
     if world.disk.root.is_none() {
         return;
     }
     world.wait(25);
     let dirs = world.disk.paths(|node| matches!(node, Node::Dir { .. }));
-    let Some(from) = world.rng.choice(&dirs).cloned() else { return };
+    let Some(from) = which.or_else(|| world.rng.choice(&dirs).cloned()) else { return };
     let to = some_path(world);
     if world.disk.nodes.contains_key(&to) {
         return;
