@@ -181,7 +181,8 @@ impl Turn<'_> {
         Ok([file, dir].into_iter().flatten().min())
     }
 
-    /// Deletes that were answered with something that makes no sense are tried again: a scan was made since.
+    /// Deletes that were answered with something that makes no sense, or that nobody knows what was wrong with, are
+    /// tried again: a scan was made since.
     ///
     /// # Errors
     /// What SQLite says.
@@ -190,16 +191,16 @@ impl Turn<'_> {
             .prepare_cached(
                 "UPDATE file SET delete_at_ms = ?2
                   WHERE delete_at_ms = ?3 AND dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)
-                    AND EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id AND t.name = file.name
-                                   AND t.class = 'defect')",
+                    AND NOT EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id
+                                       AND t.name = file.name AND t.class <> 'defect')",
             )?
             .execute(params![mirror.0, now_ms, NEVER_MS])?;
         self.tx
             .prepare_cached(
                 "UPDATE dir SET delete_at_ms = ?2
                   WHERE delete_at_ms IS NOT NULL AND delete_at_ms = ?3 AND mirror_id = ?1
-                    AND EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x''
-                                   AND t.class = 'defect')",
+                    AND NOT EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x''
+                                       AND t.class <> 'defect')",
             )?
             .execute(params![mirror.0, now_ms, NEVER_MS])?;
         Ok(())

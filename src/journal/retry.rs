@@ -140,7 +140,7 @@ impl Turn<'_> {
             self.tx.execute(
                 &format!(
                     "UPDATE {table} SET delete_at_ms = ?1 WHERE delete_at_ms > ?1 AND delete_at_ms <= ?2
-                        AND EXISTS (SELECT 1 FROM trouble t WHERE {key})"
+                        AND (delete_at_ms = {NEVER_MS} OR EXISTS (SELECT 1 FROM trouble t WHERE {key}))"
                 ),
                 [now_ms, upto],
             )?;
@@ -226,13 +226,15 @@ impl Turn<'_> {
                             SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x''))"
             ),
             format!(
-                "UPDATE file SET delete_at_ms = ?7 WHERE delete_at_ms > ?7 AND ({within}) AND EXISTS (
-                            SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id AND t.name = file.name)"
+                "UPDATE file SET delete_at_ms = ?7 WHERE delete_at_ms > ?7 AND ({within})
+                    AND (delete_at_ms = {NEVER_MS} OR EXISTS (
+                            SELECT 1 FROM trouble t WHERE t.dir_id = file.dir_id AND t.name = file.name))"
             ),
             format!(
                 "UPDATE dir SET delete_at_ms = ?7 WHERE delete_at_ms > ?7
                     AND mirror_id = ?1 AND (path = ?2 OR (path >= ?3 AND (?4 IS NULL OR path < ?4)))
-                    AND EXISTS (SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x'')"
+                    AND (delete_at_ms = {NEVER_MS} OR EXISTS (
+                            SELECT 1 FROM trouble t WHERE t.dir_id = dir.id AND t.name = x''))"
             ),
             // That a directory cannot be read here is found out by looking, not by forgetting.
             format!(

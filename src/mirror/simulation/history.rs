@@ -386,6 +386,7 @@ fn change(world: &mut World) {
 
 fn rename(world: &mut World, from: &RelPath, to: &RelPath) {
     let now_ms = world.now.unix_ms;
+    world.mind_what_is_absent();
     world.disk.rename(from, to, now_ms);
     world.moved(from, to);
     world.hint(from);

@@ -373,6 +373,16 @@ impl World {
     /// crate when it hears of it.
     pub(super) fn moved(&mut self, from: &RelPath, to: &RelPath) {
         self.watches.retain(|dir, _| !dir.is_within(from) && !dir.is_within(to));
+        // What was absent in a directory is absent in it since then, whatever it is called.
+        let below: Vec<(RelPath, i64)> = self
+            .absent
+            .iter()
+            .filter_map(|(path, since)| {
+                let rest = path.as_bytes().strip_prefix(from.as_bytes())?.strip_prefix(b"/")?;
+                Some((to.join(rest), *since))
+            })
+            .collect();
+        self.absent.extend(below);
     }
 
     pub(super) fn overflow(&mut self) {
