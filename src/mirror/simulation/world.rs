@@ -398,12 +398,15 @@ impl World {
         }
     }
 
-    /// What the disk shows now, and since when it does not.
+    /// Files that the disk does not show, and since when it does not.
     pub(super) fn mind_what_is_absent(&mut self) {
         let World { disk, absent, now, .. } = self;
-        absent.retain(|path, _| !disk.nodes.contains_key(path));
+        // A directory under its name is not the file.
+        let is_there =
+            |path: &RelPath| matches!(disk.nodes.get(path), Some(Node::File { .. } | Node::Link));
+        absent.retain(|path, _| !is_there(path));
         for (path, _) in &disk.ever {
-            if !disk.nodes.contains_key(path) {
+            if !is_there(path) {
                 absent.entry(path.clone()).or_insert(now.mono_ms);
             }
         }

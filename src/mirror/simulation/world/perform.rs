@@ -125,8 +125,6 @@ impl World {
                     "{path}: deleted, and never ours"
                 );
                 let since = self.absent.get(path).copied();
-                let other = self.disk.is_dir(path).then_some(i64::MIN);
-                let since = since.or(other);
                 let since = since.unwrap_or_else(|| panic!("{path}: deleted, and it is there"));
                 let grace_ms = i64::try_from(self.mood.grace_ms).unwrap_or(i64::MAX);
                 assert!(
