@@ -49,11 +49,13 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// What is gone and whose copy is still to be deleted.
+    /// What is gone and whose copy is still to be deleted: without directories in which something is kept.
     pub(crate) fn waiting_deletes(&self) -> Result<Vec<RelPath>, JournalError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT d.path, f.name FROM file f JOIN dir d ON d.id = f.dir_id WHERE f.delete_at_ms IS NOT NULL
-             UNION ALL SELECT path, x'' FROM dir WHERE delete_at_ms IS NOT NULL",
+             UNION ALL SELECT path, x'' FROM dir WHERE delete_at_ms IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM file f JOIN dir b ON b.id = f.dir_id
+                                 WHERE b.path >= dir.path AND substr(b.path, 1, length(dir.path)) = dir.path)",
         )?;
         let rows = statement.query_map([], |row| {
             let name: Vec<u8> = row.get(1)?;

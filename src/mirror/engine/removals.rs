@@ -365,7 +365,8 @@ impl Core {
             .mirrors
             .get(removal.mirror)
             .is_some_and(|settings| settings.delete == Delete::Recycle);
-        if !recycle || removal.is_dir {
+        // What a person approved is no surprise.
+        if !recycle || removal.is_dir || self.bin != Bin::There {
             return Ok(());
         }
         self.bin = Bin::Missing;
