@@ -11,11 +11,13 @@ mod explain;
 mod explain_next;
 mod health;
 mod history;
+mod holds;
 mod known;
 mod locate;
 mod next;
 mod output;
 mod progress;
+mod request;
 mod retry;
 mod rule;
 mod run;
@@ -92,6 +94,12 @@ enum Command {
     Health(health::Args),
     /// Try again now what failed, blocked or waiting
     Retry(retry::Args),
+    /// Deletes that wait for a decision, with both outcomes
+    Holds,
+    /// Let the deletes of a hold go on
+    Approve(holds::AnswerArgs),
+    /// Keep the copies that the deletes of a hold would remove
+    Reject(holds::AnswerArgs),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
     /// Look at everything a mirror depends on, and say what to do
@@ -137,6 +145,9 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Retry(args) => retry::run(&global, &args),
+        Command::Holds => holds::run(&global),
+        Command::Approve(args) => holds::answer(&global, &args, true),
+        Command::Reject(args) => holds::answer(&global, &args, false),
         Command::Config(args) => config::run(&args, &global),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),

@@ -3,21 +3,17 @@
 //! The request is a file in the state folder. It is there for a daemon that runs, that is stopped, or that starts
 //! tomorrow.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::daemon::Daemon;
 use super::locate::locate;
+use super::request::{self, Taken};
 use super::verdict::Worker;
 use super::{Exit, Failure, Global, output};
 use crate::mirror::Retry;
 use crate::service::requests_dir;
-
-/// A daemon that works takes a request at once; a busy one may take a moment.
-const PATIENCE: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(20);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -57,47 +53,23 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     }
     let mut left = Vec::new();
     for retry in &wanted {
-        left.push(retry.leave(&folder).map_err(|error| unwritable(&folder, &error))?);
+        left.push(retry.leave(&folder).map_err(|error| request::unwritable(&folder, &error))?);
     }
-    let taken = worker == Worker::Daemon && are_taken(&left);
+    let taken = request::wait(worker, &left);
     if global.json {
-        output::print_json(&json!({"schema": 1, "requests": left.len(), "taken": taken}))?;
+        output::print_json(
+            &json!({"schema": 1, "requests": left.len(), "taken": taken == Taken::Now}),
+        )?;
     } else {
-        output::print_line(match (taken, worker) {
-            (true, _) => "the daemon tries again what failed; see `smh-mirror errors`",
-            (false, Worker::Nobody) => {
+        output::print_line(match taken {
+            Taken::Now => "the daemon tries again what failed; see `smh-mirror errors`",
+            Taken::ByNobody => {
                 "no daemon works now; what failed is tried again as soon as one does"
             }
-            (false, Worker::Daemon | Worker::Stuck | Worker::Hangs) => {
+            Taken::Later => {
                 "the daemon has not taken the request yet; it does so as soon as it can go on"
             }
         })?;
     }
     Ok(Exit::Done)
-}
-
-/// Waits until the daemon took the requests, for a while.
-fn are_taken(left: &[PathBuf]) -> bool {
-    let rounds = PATIENCE.as_millis() / LOOK.as_millis();
-    for _ in 0..rounds {
-        if left.iter().all(|path| !path.exists()) {
-            return true;
-        }
-        std::thread::sleep(LOOK);
-    }
-    false
-}
-
-fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
-    let exit = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Exit::Permission,
-        _ => Exit::Unexpected,
-    };
-    Failure::new(
-        exit,
-        anyhow::anyhow!(
-            "cannot leave a request in {}: {error}; run this as the user of the daemon, or as root",
-            folder.display()
-        ),
-    )
 }

@@ -8,7 +8,7 @@ use super::daemon::Daemon;
 use super::verdict::{self, Evidence, Worker};
 use super::{Exit, Failure, output, unexpected};
 use crate::config::Config;
-use crate::journal::{ConditionKind, MirrorStatus, Reader};
+use crate::journal::{ConditionKind, HoldKind, MirrorStatus, Reader};
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
 use crate::tree::Lister;
@@ -153,10 +153,20 @@ impl View {
         let status = mirror.status.as_ref();
         let counts = status.map(|status| status.counts).unwrap_or_default();
         let conditions = status.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let held = status.map(|status| status.holds.as_slice()).unwrap_or_default();
         let holds: Vec<Value> = conditions
             .iter()
             .filter(|condition| condition.kind == ConditionKind::Root)
-            .map(|condition| json!({"reason": condition.message, "since": output::time(condition.since_ms)}))
+            .map(|condition| json!({"id": null, "kind": "root", "reason": condition.message, "since": output::time(condition.since_ms)}))
+            .chain(held.iter().map(|hold| {
+                json!({
+                    "id": hold.id,
+                    "kind": hold.kind.map_or("unknown", HoldKind::as_str),
+                    "path": text(&hold.path),
+                    "reason": hold.message,
+                    "since": output::time(hold.since_ms),
+                })
+            }))
             .collect();
         let shown: Vec<Value> = conditions
             .iter()
@@ -194,6 +204,7 @@ impl View {
                 "skipped": counts.skipped,
             },
             "directories": {"pending": counts.pending_directories},
+            "deletes": {"planned": counts.planned_deletes, "failed": counts.failed_deletes},
             "bytes": {"synced": counts.synced_bytes, "pending": counts.pending_bytes},
             "watch": {
                 "watched": status.map_or(0, |s| s.watched),
@@ -262,6 +273,23 @@ impl View {
                     output::time(condition.since_ms),
                     condition.message
                 ));
+            }
+            for hold in &status.holds {
+                lines.push(format!(
+                    "{}: held since {}: {} (see `smh-mirror holds`)",
+                    mirror.name,
+                    output::time(hold.since_ms),
+                    hold.message
+                ));
+            }
+            match status.counts.planned_deletes {
+                0 => {}
+                1 => lines
+                    .push(format!("{}: 1 file is gone, its copy is to be deleted", mirror.name)),
+                n => lines.push(format!(
+                    "{}: {n} files are gone, their copies are to be deleted",
+                    mirror.name
+                )),
             }
             if let (Some(trouble), Some(path)) = (&status.last_trouble, &status.last_trouble_path) {
                 let next =

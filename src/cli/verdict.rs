@@ -2,7 +2,7 @@
 
 use super::output;
 use crate::config::{Config, Mirror};
-use crate::journal::{ConditionRow, Counts, KnownMirror, MirrorStatus};
+use crate::journal::{ConditionRow, Counts, HoldRow, KnownMirror, MirrorStatus};
 use crate::mirror::Audit;
 
 /// Everything that is known of a mirror at one moment.
@@ -66,7 +66,7 @@ pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
     let audit = evidence.audit;
     let has = |word| status.conditions.iter().any(|c| state_of(c) == Some(word));
     let counts = &status.counts;
-    if has("held") || audit.is_some_and(|audit| audit.root.is_some()) {
+    if has("held") || !status.holds.is_empty() || audit.is_some_and(|audit| audit.root.is_some()) {
         return "held";
     }
     if let Some(word) = ["auth", "offline", "paused"].into_iter().find(|word| has(word)) {
@@ -78,7 +78,8 @@ pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
     if matches!(evidence.worker, Worker::Stuck | Worker::Hangs) {
         return "behind";
     }
-    let failed = counts.blocked + counts.retrying + counts.retrying_directories;
+    let failed =
+        counts.blocked + counts.retrying + counts.retrying_directories + counts.failed_deletes;
     if failed > 0 || has("behind") || audit.is_some_and(|audit| audit.unreadable > 0) {
         return "behind";
     }
@@ -113,6 +114,10 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
             format!("{} since {}: {message}", kind.as_str(), output::time(*since_ms))
         })
         .collect();
+    reasons.extend(status.holds.iter().map(|hold| {
+        let HoldRow { id, since_ms, message, .. } = hold;
+        format!("held since {}: {message} (hold {id})", output::time(*since_ms))
+    }));
     if let Some(message) = evidence.audit.and_then(|audit| audit.root.as_ref()) {
         // The daemon may have said the same.
         if status.conditions.iter().all(|condition| condition.message != *message) {
@@ -137,6 +142,11 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
     let retrying = counts.retrying + counts.retrying_directories;
     if retrying > 0 {
         reasons.push(format!("{retrying} failed and will be tried again"));
+    }
+    match counts.failed_deletes {
+        0 => {}
+        1 => reasons.push("1 copy cannot be deleted, see `smh-mirror errors`".to_owned()),
+        n => reasons.push(format!("{n} copies cannot be deleted, see `smh-mirror errors`")),
     }
     let files = counts.pending + counts.uploading;
     let dirs = counts.pending_directories - counts.retrying_directories;
@@ -212,6 +222,7 @@ mod tests {
             last_trouble: None,
             last_trouble_path: None,
             conditions: Vec::new(),
+            holds: Vec::new(),
         }
     }
 

@@ -145,5 +145,5 @@ async fn turns(
 
 /// What commands ask of the daemon.
 fn requests(shell: &Shell) -> Vec<Fact> {
-    shell.take_requests().into_iter().map(Fact::Retry).collect()
+    shell.take_requests()
 }

@@ -227,8 +227,8 @@ pub fn assemble(
     let (sender, facts) = mpsc::channel(FACTS);
     let engine = Engine::new(opened.journal, settings, clock.now(), Rng::new())?;
     let requests = match mode {
-        Mode::Daemon => Some(requests_dir(config)).filter(|folder| make_requests_dir(folder)),
-        _ => None,
+        Mode::DryRun => None,
+        _ => Some(requests_dir(config)).filter(|folder| make_requests_dir(folder)),
     };
     let shell = Shell::new(client, watcher, &locals, requests, sender);
     Ok(Assembled { engine, shell, facts })

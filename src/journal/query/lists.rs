@@ -53,7 +53,8 @@ pub struct Troubles {
 fn troubles_sql() -> String {
     format!(
         "SELECT {TROUBLE_COLUMNS}, d.path,
-                CASE WHEN t.reading THEN NULL WHEN t.name = x'' THEN d.next_at_ms ELSE f.next_at_ms END
+                CASE WHEN t.reading THEN NULL WHEN t.name = x'' THEN coalesce(d.next_at_ms, d.delete_at_ms)
+                     ELSE coalesce(f.next_at_ms, f.delete_at_ms) END
            FROM {ALL_TROUBLE} t JOIN dir d ON d.id = t.dir_id
            LEFT JOIN file f ON f.dir_id = t.dir_id AND f.name = t.name"
     )

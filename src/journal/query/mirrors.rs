@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::{Reader, entry_path};
 use crate::journal::JournalError;
+use crate::journal::holds::{HOLD_COLUMNS, HoldRow, hold_row};
 use crate::journal::notes::{ALL_TROUBLE, TROUBLE_COLUMNS, trouble_row};
 use crate::journal::rows::{
     ConditionKind, ConditionRow, MirrorId, NEVER_MS, RootIdentity, TroubleRow,
@@ -33,6 +34,10 @@ pub struct Counts {
     pub synced_bytes: u64,
     /// Bytes of the files that are pending, uploading or retrying.
     pub pending_bytes: u64,
+    /// Files that are gone and whose copies are to be deleted.
+    pub planned_deletes: u64,
+    /// Copies, of directories too, that could not be deleted.
+    pub failed_deletes: u64,
 }
 
 /// Which pair the rows of a mirror speak of.
@@ -77,6 +82,8 @@ pub struct MirrorStatus {
     pub last_trouble_path: Option<RelPath>,
     /// What stops the mirror.
     pub conditions: Vec<ConditionRow>,
+    /// Why its deletes wait for a person.
+    pub holds: Vec<HoldRow>,
 }
 
 impl Reader {
@@ -119,6 +126,7 @@ impl Reader {
                     last_trouble: None,
                     last_trouble_path: None,
                     conditions: Vec::new(),
+                    holds: Vec::new(),
                 })
             })?
             .collect::<Result<_, _>>()?;
@@ -198,12 +206,50 @@ impl Reader {
             )?
             .query_row([id], |row| row.get(0))?;
         counts.skipped = skipped.cast_unsigned();
+        let (planned, failed): (i64, i64) = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*), count(*) FILTER (WHERE t.attempts > 0)
+                   FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
+                   LEFT JOIN trouble t ON t.dir_id = f.dir_id AND t.name = f.name
+                  WHERE f.delete_at_ms IS NOT NULL AND d.mirror_id = ?1",
+            )?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let failed_dirs: i64 = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM dir d INDEXED BY dir_delete
+                   JOIN trouble t ON t.dir_id = d.id AND t.name = x''
+                  WHERE d.delete_at_ms IS NOT NULL AND d.mirror_id = ?1 AND t.attempts > 0",
+            )?
+            .query_row([id], |row| row.get(0))?;
+        counts.planned_deletes = planned.cast_unsigned();
+        counts.failed_deletes = failed.saturating_add(failed_dirs).cast_unsigned();
         if let Some((trouble, path)) = self.newest_trouble(mirror.known.id)? {
             mirror.last_trouble = Some(trouble);
             mirror.last_trouble_path = Some(path);
         }
         mirror.conditions = self.conditions(mirror.known.id)?;
+        mirror.holds = self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT {HOLD_COLUMNS} FROM hold WHERE mirror_id = ?1 ORDER BY id"
+            ))?
+            .query_map([id], hold_row)?
+            .collect::<Result<_, _>>()?;
         Ok(())
+    }
+
+    /// One hold.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn hold(&self, id: i64) -> Result<Option<HoldRow>, JournalError> {
+        Ok(self
+            .connection
+            .prepare_cached(&format!("SELECT {HOLD_COLUMNS} FROM hold WHERE id = ?1"))?
+            .query_row([id], hold_row)
+            .optional()?)
     }
 
     fn newest_trouble(&self, id: MirrorId) -> Result<Option<(TroubleRow, RelPath)>, JournalError> {

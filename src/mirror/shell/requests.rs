@@ -3,12 +3,12 @@
 //! A file is there whether the daemon runs, is stopped, or starts tomorrow; so no request is lost.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Shell;
-use crate::mirror::facts::Retry;
+use crate::mirror::facts::{Answer, Fact, Retry};
 use crate::relpath::RelPath;
 
 /// A request is a line; a larger file is not one.
@@ -28,6 +28,35 @@ enum Request {
         /// Path below its root, in hexadecimal, since names are bytes.
         path: Option<String>,
     },
+    Answer {
+        /// Number of a hold.
+        hold: i64,
+        /// The deletes are meant.
+        approve: bool,
+    },
+}
+
+impl Request {
+    /// Leaves this in `folder` for the daemon.
+    fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
+        let text = serde_json::to_vec(self)?;
+        let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let unfinished = folder.join(&name);
+        let finished = folder.join(format!("{name}.{SUFFIX}"));
+        fs::write(&unfinished, text)?;
+        fs::rename(&unfinished, &finished)?;
+        Ok(finished)
+    }
+}
+
+impl Answer {
+    /// Leaves this in `folder` for the daemon.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
+        Request::Answer { hold: self.hold, approve: self.approve }.leave(folder)
+    }
 }
 
 impl Retry {
@@ -35,7 +64,7 @@ impl Retry {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn leave(&self, folder: &Path) -> std::io::Result<std::path::PathBuf> {
+    pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
         let request = match self {
             Retry::All => Request::Retry { mirror: None, path: None },
             Retry::Below { mirror, path } => Request::Retry {
@@ -43,13 +72,7 @@ impl Retry {
                 path: Some(hex::encode(path.as_bytes())),
             },
         };
-        let text = serde_json::to_vec(&request)?;
-        let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
-        let unfinished = folder.join(&name);
-        let finished = folder.join(format!("{name}.{SUFFIX}"));
-        fs::write(&unfinished, text)?;
-        fs::rename(&unfinished, &finished)?;
-        Ok(finished)
+        request.leave(folder)
     }
 }
 
@@ -73,7 +96,7 @@ impl Shell {
     }
 
     /// Takes what lies in the folder, and removes it.
-    pub(in crate::mirror) fn take_requests(&self) -> Vec<Retry> {
+    pub(in crate::mirror) fn take_requests(&self) -> Vec<Fact> {
         let Some(folder) = &self.inner.requests else { return Vec::new() };
         let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
         let mut taken = Vec::new();
@@ -83,7 +106,7 @@ impl Shell {
                 continue;
             }
             match read(&path) {
-                Ok(retry) => taken.push(retry),
+                Ok(request) => taken.push(request),
                 Err(why) => {
                     tracing::warn!(file = %path.display(), why, "a request cannot be understood");
                 }
@@ -96,22 +119,25 @@ impl Shell {
     }
 }
 
-fn read(path: &Path) -> Result<Retry, String> {
+fn read(path: &Path) -> Result<Fact, String> {
     let meta = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
     if !meta.is_file() || meta.len() > REQUEST_MAX {
         return Err("it is not a small file".to_owned());
     }
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    let Request::Retry { mirror, path } =
-        serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    let path = match path {
-        Some(path) => hex::decode(path).map_err(|error| error.to_string())?,
-        None => Vec::new(),
-    };
-    Ok(match mirror {
-        None => Retry::All,
-        Some(mirror) => Retry::Below { mirror, path: RelPath::from_bytes(path) },
-    })
+    match serde_json::from_slice(&bytes).map_err(|error| error.to_string())? {
+        Request::Answer { hold, approve } => Ok(Fact::Answer(Answer { hold, approve })),
+        Request::Retry { mirror, path } => {
+            let path = match path {
+                Some(path) => hex::decode(path).map_err(|error| error.to_string())?,
+                None => Vec::new(),
+            };
+            Ok(Fact::Retry(match mirror {
+                None => Retry::All,
+                Some(mirror) => Retry::Below { mirror, path: RelPath::from_bytes(path) },
+            }))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -124,8 +150,16 @@ mod tests {
         let path = RelPath::from_bytes(b"a/\xff b".to_vec());
         for retry in [Retry::All, Retry::Below { mirror: "m".into(), path }] {
             let file = retry.leave(folder.path()).unwrap();
-            assert_eq!(read(&file), Ok(retry));
+            assert!(matches!(read(&file), Ok(Fact::Retry(read)) if read == retry));
         }
+    }
+
+    #[test]
+    fn an_answer_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = Answer { hold: 7, approve: true };
+        let file = answer.leave(folder.path()).unwrap();
+        assert!(matches!(read(&file), Ok(Fact::Answer(read)) if read == answer));
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn step(world: &mut World) {
         97 => {
             // The clock is set, forward or back.
             world.now.unix_ms += world.rng.i64(-40_000..40_000);
-            world.clock_was_set = true;
+            world.time_is_unsure = true;
         }
         98 => {
             world.service.room = match world.service.room {

@@ -114,8 +114,8 @@ pub(super) struct World {
     remote_root: Vec<String>,
     /// Since when what is not on disk is not, monotonic milliseconds.
     pub(super) absent: BTreeMap<RelPath, i64>,
-    /// The clock that people set was set.
-    pub(super) clock_was_set: bool,
+    /// The clock that people set was set, or nobody looked for a while: what came and went meanwhile was not seen.
+    pub(super) time_is_unsure: bool,
     /// A person wanted copies to be kept.
     pub(super) kept: bool,
 }
@@ -146,7 +146,7 @@ impl World {
             keys_leaked: false,
             remote_root: remote_root.iter().map(|name| (*name).to_owned()).collect(),
             absent: BTreeMap::new(),
-            clock_was_set: false,
+            time_is_unsure: false,
             kept: false,
         };
         world.service.has_bin = world.rng.u8(0..4) > 0;
@@ -290,6 +290,7 @@ impl World {
                 .facts
                 .iter()
                 .any(|fact| matches!(fact, Fact::Step { outcome: Outcome::Started { .. }, .. }));
+        self.time_is_unsure = true;
         self.note(|| format!("crash, {lost} commits lost"));
         for flight in std::mem::take(&mut self.flights) {
             self.die(flight, lost > 0);

@@ -1,0 +1,193 @@
+//! `holds`, `approve`, `reject`: what waits for a person, both outcomes, and the decision.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::daemon::Daemon;
+use super::request::{self, Taken};
+use super::{Exit, Failure, Global, output, reader, unexpected};
+use crate::config::{Delete, Mirror};
+use crate::journal::{ConditionKind, HoldKind, HoldRow, MirrorStatus, Reader};
+use crate::mirror::Answer;
+use crate::service::requests_dir;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AnswerArgs {
+    /// Number of the hold, as `smh-mirror holds` shows it
+    #[arg(value_name = "ID")]
+    id: i64,
+}
+
+/// Ends with 5 when something is held.
+pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
+    let config = global.load_without_secret()?;
+    let known = match reader(&config)? {
+        Some(reader) => reader.snapshot(Reader::mirrors).map_err(unexpected)?,
+        None => Vec::new(),
+    };
+    let mut held = Vec::new();
+    let mut shown = Vec::new();
+    for mirror in &config.mirrors {
+        let Some(status) = known.iter().find(|status| status.known.name == mirror.name) else {
+            continue;
+        };
+        for hold in &status.holds {
+            shown.push(text(mirror, status, hold));
+            held.push(to_json(mirror, status, hold));
+        }
+        for root in status.conditions.iter().filter(|c| c.kind == ConditionKind::Root) {
+            shown.push(format!(
+                "      {} · root · since {}\n  {}\n  Nothing is uploaded or deleted for this mirror. It goes on by itself when the folder is there again; if it is gone for good, remove the mirror from {}.",
+                mirror.name,
+                output::time(root.since_ms),
+                root.message,
+                config.file.display(),
+            ));
+            held.push(json!({
+                "id": null, "mirror": mirror.name, "kind": "root", "path": "", "reason": root.message,
+                "since": output::time(root.since_ms), "deletes": 0, "approve": null, "reject": null,
+            }));
+        }
+    }
+    if global.json {
+        output::print_json(&json!({"schema": 1, "holds": held}))?;
+    } else if shown.is_empty() {
+        output::print_line("nothing is held")?;
+    } else {
+        output::print_line(&shown.join("\n\n"))?;
+    }
+    Ok(if held.is_empty() { Exit::Done } else { Exit::Held })
+}
+
+pub(super) fn answer(global: &Global, args: &AnswerArgs, approve: bool) -> Result<Exit, Failure> {
+    let config = global.load_without_secret()?;
+    let hold = match reader(&config)? {
+        Some(reader) => reader.hold(args.id).map_err(unexpected)?,
+        None => None,
+    };
+    if hold.is_none() {
+        return Err(Failure::new(
+            Exit::Usage,
+            anyhow::anyhow!(
+                "there is no hold {} (any more); `smh-mirror holds` lists them",
+                args.id
+            ),
+        ));
+    }
+    let folder = requests_dir(&config);
+    make(&folder)?;
+    let left = Answer { hold: args.id, approve }
+        .leave(&folder)
+        .map_err(|error| request::unwritable(&folder, &error))?;
+    let worker =
+        Daemon::find(&config)?.as_ref().map_or(super::verdict::Worker::Nobody, Daemon::worker);
+    let taken = request::wait(worker, &[left]);
+    let what = if approve { "approved" } else { "rejected" };
+    if global.json {
+        let taken = taken == Taken::Now;
+        output::print_json(&json!({"schema": 1, "hold": args.id, "answer": what, "taken": taken}))?;
+    } else {
+        let id = args.id;
+        output::print_line(&match taken {
+            Taken::Now => format!("hold {id} is {what}"),
+            Taken::Later => format!(
+                "hold {id}: the daemon has not taken the answer yet; it does so as soon as it can go on"
+            ),
+            Taken::ByNobody => format!(
+                "hold {id}: no daemon works now; the next `smh-mirror run` or `sync` takes the answer"
+            ),
+        })?;
+    }
+    Ok(Exit::Done)
+}
+
+fn make(folder: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| request::unwritable(folder, &error))
+}
+
+/// A hold as `status --json` and `holds --json` show it.
+pub(super) fn to_json(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) -> Value {
+    let (approve, reject) = outcomes(mirror.delete, status.counts.planned_deletes, hold);
+    json!({
+        "id": hold.id,
+        "mirror": mirror.name,
+        "kind": hold.kind.map_or("unknown", HoldKind::as_str),
+        "path": super::status_view::text(&hold.path),
+        "reason": hold.message,
+        "since": output::time(hold.since_ms),
+        "deletes": status.counts.planned_deletes,
+        "approve": approve,
+        "reject": reject,
+    })
+}
+
+fn text(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) -> String {
+    let (approve, reject) = outcomes(mirror.delete, status.counts.planned_deletes, hold);
+    let id = hold.id;
+    format!(
+        "{id:>4}  {} · {} · since {}\n  {}\n  smh-mirror approve {id}   {approve}\n  smh-mirror reject {id}    {reject}\n  Until then nothing is deleted for this mirror; uploads go on.",
+        mirror.name,
+        hold.kind.map_or("unknown", HoldKind::as_str),
+        output::time(hold.since_ms),
+        hold.message,
+    )
+}
+
+/// What comes of it either way (pure).
+fn outcomes(delete: Delete, planned: u64, hold: &HoldRow) -> (String, String) {
+    let copies = match planned {
+        1 => "the copy of 1 file that is gone".to_owned(),
+        n => format!("the copies of {n} files that are gone"),
+    };
+    let goes = match (delete, hold.kind) {
+        (Delete::Permanent, _) | (_, Some(HoldKind::NoRecycleBin)) => "deleted for good",
+        _ => "moved to the recycle bin",
+    };
+    let verb = if planned == 1 { "is" } else { "are" };
+    match hold.kind {
+        Some(HoldKind::Unmounted) if delete == Delete::Keep => (
+            "the folder stays as it is now: what was there counts as gone, its copies are kept".to_owned(),
+            "the same; or mount the filesystem again, and it goes on by itself".to_owned(),
+        ),
+        Some(HoldKind::Unmounted) => (
+            format!("the folder stays as it is now: what was there counts as gone, its copies are {goes}"),
+            "the folder stays as it is now: what was there counts as gone, its copies are kept; or mount the filesystem again, and it goes on by itself".to_owned(),
+        ),
+        _ => (
+            format!("{copies} {verb} {goes}"),
+            format!("{copies} {verb} kept in the library"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::MirrorId;
+    use crate::relpath::RelPath;
+
+    #[test]
+    fn both_outcomes_are_named() {
+        let hold = |kind| HoldRow {
+            id: 3,
+            mirror: MirrorId(1),
+            kind: Some(kind),
+            path: RelPath::root(),
+            since_ms: 0,
+            message: String::new(),
+        };
+        let said = |delete, kind| outcomes(delete, 2, &hold(kind));
+        let (approve, reject) = said(Delete::Recycle, HoldKind::TooMany);
+        assert!(approve.ends_with("are moved to the recycle bin"), "{approve}");
+        assert!(reject.ends_with("are kept in the library"), "{reject}");
+        assert!(said(Delete::Permanent, HoldKind::TooMany).0.ends_with("deleted for good"));
+        assert!(said(Delete::Recycle, HoldKind::NoRecycleBin).0.ends_with("deleted for good"));
+        assert!(said(Delete::Keep, HoldKind::Unmounted).0.ends_with("its copies are kept"));
+    }
+}
