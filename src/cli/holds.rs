@@ -19,8 +19,14 @@ pub(super) struct AnswerArgs {
     id: i64,
 }
 
-/// Ends with 5 when something is held.
-pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// End with 5 when something is held
+    #[arg(long)]
+    exit_code: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     let config = global.load_without_secret()?;
     let known = match reader(&config)? {
         Some(reader) => reader.snapshot(Reader::mirrors).map_err(unexpected)?,
@@ -57,7 +63,7 @@ pub(super) fn run(global: &Global) -> Result<Exit, Failure> {
     } else {
         output::print_line(&shown.join("\n\n"))?;
     }
-    Ok(if held.is_empty() { Exit::Done } else { Exit::Held })
+    Ok(if args.exit_code && !held.is_empty() { Exit::Held } else { Exit::Done })
 }
 
 pub(super) fn answer(global: &Global, args: &AnswerArgs, approve: bool) -> Result<Exit, Failure> {

@@ -95,7 +95,7 @@ enum Command {
     /// Try again now what failed, blocked or waiting
     Retry(retry::Args),
     /// Deletes that wait for a decision, with both outcomes
-    Holds,
+    Holds(holds::Args),
     /// Let the deletes of a hold go on
     Approve(holds::AnswerArgs),
     /// Keep the copies that the deletes of a hold would remove
@@ -145,7 +145,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Retry(args) => retry::run(&global, &args),
-        Command::Holds => holds::run(&global),
+        Command::Holds(args) => holds::run(&global, &args),
         Command::Approve(args) => holds::answer(&global, &args, true),
         Command::Reject(args) => holds::answer(&global, &args, false),
         Command::Config(args) => config::run(&args, &global),

@@ -42,6 +42,23 @@ impl Turn<'_> {
             .query_row(params![attempts, NEVER_MS, mirror.0, full_from], |row| row.get(0))?)
     }
 
+    /// Whether a file of a mirror waits to be sent that did not fail before.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn has_fresh_work(&self, mirror: MirrorId) -> Result<bool, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT EXISTS (
+                    SELECT 1 FROM file f INDEXED BY file_due JOIN dir d ON d.id = f.dir_id
+                     WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms < ?2 AND d.mirror_id = ?1
+                       AND NOT EXISTS (SELECT 1 FROM trouble t
+                                        WHERE t.dir_id = f.dir_id AND t.name = f.name))",
+            )?
+            .query_row(params![mirror.0, NEVER_MS], |row| row.get(0))?)
+    }
+
     /// Whether anything waits to be mirrored, now or later.
     ///
     /// # Errors

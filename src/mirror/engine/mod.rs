@@ -130,6 +130,8 @@ struct MirrorState {
     root: Option<RootIdentity>,
     /// Directories at which a filesystem was mounted that is not mounted now.
     unmounted: BTreeSet<RelPath>,
+    /// Since when deletes that are due wait for uploads that are not, monotonic milliseconds.
+    removals_waiting_since_ms: Option<i64>,
 }
 
 /// A transfer that runs.
@@ -198,6 +200,7 @@ impl Engine {
             let holds = turn.holds(row.id)?.into_iter();
             mirrors.push(MirrorState {
                 root: None,
+                removals_waiting_since_ms: None,
                 unmounted: holds
                     .filter(|hold| hold.kind == Some(HoldKind::Unmounted))
                     .map(|hold| hold.path)

@@ -19,6 +19,8 @@ use crate::relpath::RelPath;
 const AT_ONCE: usize = 32;
 /// What cannot be deleted yet is looked at again after this.
 const BUSY_MS: i64 = 2_000;
+/// In a folder that is never at rest, deletes wait for uploads so long at most.
+const UPLOADS_FIRST_MS: i64 = 600_000;
 /// After a refusal for want of rights nothing is deleted for so long.
 const REFUSED_MS: i64 = 600_000;
 /// Where the local side is not what it was, a scan has to find out what it is first.
@@ -87,6 +89,9 @@ impl Core {
             if files.is_empty() && dirs.is_empty() {
                 continue;
             }
+            if self.wait_for_uploads(work, index)? {
+                continue;
+            }
             if !self.brakes_are_off(work, index)? || !self.bin_is_there(work, index)? {
                 continue;
             }
@@ -134,6 +139,22 @@ impl Core {
             && !self.transfers.values().any(|active| active.mirror == index)
             && !self.small.iter().chain(&self.large).any(|due| due.mirror == id)
             && !self.unscanned.iter().any(|due| due.mirror == id)
+    }
+
+    /// What is gone may be on its way under another name: what only waits to rest goes first, unless that never ends.
+    fn wait_for_uploads(
+        &mut self,
+        work: &Work<'_>,
+        index: usize,
+    ) -> Result<bool, JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(false) };
+        if !work.turn.has_fresh_work(state.id)? {
+            state.removals_waiting_since_ms = None;
+            return Ok(false);
+        }
+        let now_ms = work.now.mono_ms;
+        let since_ms = *state.removals_waiting_since_ms.get_or_insert(now_ms);
+        Ok(now_ms.saturating_sub(since_ms) < UPLOADS_FIRST_MS)
     }
 
     fn begin_file_removal(

@@ -1,0 +1,356 @@
+//! Deletes on the remote, their brakes, and the person who decides.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, noise, until};
+
+const RECYCLE: &str = "delete = \"recycle\"\ndelete_grace = \"0s\"\nmax_delete = \"1000\"";
+
+fn filled(more: &str) -> Bed {
+    let bed = Bed::with(&["--recycle-bin"]);
+    bed.configure(more);
+    for n in 0..10 {
+        bed.write(&format!("d{}/f{n}", n % 2), noise(50 + n, n as u64));
+    }
+    bed.write("top", "top");
+    bed.ends(&["sync"], 0);
+    bed
+}
+
+fn remove(bed: &Bed, name: &str) {
+    let path = bed.root().join(name);
+    if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+}
+
+fn recycled(bed: &Bed) -> usize {
+    let path = format!("/api/v1/recycled/smhemulator/-?access_token={}", bed.admin());
+    bed.call("GET", &path, None).1["contents"].as_array().unwrap().len()
+}
+
+fn holds(bed: &Bed, code: i32) -> Vec<Value> {
+    let (out, _) = bed.ends(&["holds", "--json", "--exit-code"], code);
+    let all: Value = serde_json::from_str(&out).unwrap();
+    all["holds"].as_array().unwrap().clone()
+}
+
+fn deletes(bed: &Bed) -> u64 {
+    bed.requests("file.delete") + bed.requests("directory.delete")
+}
+
+#[test]
+fn keep_keeps_the_copies() {
+    let bed = filled("");
+    remove(&bed, "d0");
+    remove(&bed, "top");
+    bed.ends(&["sync"], 0);
+    assert_eq!(deletes(&bed), 0);
+    assert_eq!(bed.extra().len(), 7);
+    assert_eq!(bed.mirror()["state"], "current");
+}
+
+#[test]
+fn what_is_gone_goes_to_the_recycle_bin_last_of_all() {
+    let bed = filled(RECYCLE);
+    remove(&bed, "d0");
+    bed.write("new", "new");
+    bed.forget_requests();
+    let (out, _) = bed.ends(&["sync"], 0);
+    assert!(out.contains("deleted the copy of docs/d0/f2 (into the recycle bin)"), "{out}");
+    assert_eq!(bed.diff(), "");
+    assert_eq!(recycled(&bed), 6);
+    assert_eq!((bed.requests("file.delete"), bed.requests("directory.delete")), (5, 1));
+    let (_, log) = bed.call("GET", "/_emulator/log", None);
+    let routes: Vec<&str> =
+        log.as_array().unwrap().iter().map(|line| line["route"].as_str().unwrap()).collect();
+    let first = routes.iter().position(|route| route.ends_with(".delete")).unwrap();
+    let last = routes.iter().rposition(|route| *route == "file.confirm").unwrap();
+    assert!(last < first, "{routes:?}");
+    bed.forget_requests();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.all_requests(), 0);
+}
+
+#[test]
+fn permanent_is_for_good() {
+    let bed = filled(&RECYCLE.replace("recycle", "permanent"));
+    remove(&bed, "d1");
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+    assert_eq!(recycled(&bed), 0);
+}
+
+#[test]
+fn the_grace_period_is_kept_and_coming_back_costs_nothing() {
+    let bed = filled(&RECYCLE.replace("0s", "1h"));
+    let daemon = bed.daemon_until_current();
+    fs::rename(bed.root().join("d0"), bed.path("elsewhere")).unwrap();
+    until("five are gone", || (bed.mirror()["deletes"]["planned"] == 5).then_some(()));
+    assert_eq!(bed.mirror()["state"], "current", "what is there is mirrored");
+    bed.forget_requests();
+    fs::rename(bed.path("elsewhere"), bed.root().join("d0")).unwrap();
+    until("they are back", || (bed.mirror()["deletes"]["planned"] == 0).then_some(()));
+    bed.until_current();
+    assert_eq!(bed.all_requests(), 0);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn what_is_not_ours_is_left_alone() {
+    let bed = filled(RECYCLE);
+    let token = bed.admin();
+    // Somebody else replaced one copy, and put something beside others.
+    let start = format!(
+        "/api/v1/file/smhemulator/-/backup/d0/f2?conflict_resolution_strategy=overwrite&filesize=6&access_token={token}"
+    );
+    let (_, form) = bed.call("POST", &start, Some(json!({"size": "6"})));
+    assert_eq!(bed.post(&form, b"theirs").0, 204);
+    let key = form["confirmKey"].as_str().unwrap();
+    let confirm = format!("/api/v1/file/smhemulator/-/{key}?confirm&access_token={token}");
+    assert_eq!(bed.call("POST", &confirm, None).0, 200);
+    remove(&bed, "d0");
+    bed.ends(&["sync"], 0);
+    assert_eq!(fs::read(bed.objects().join("d0/f2")).unwrap(), b"theirs");
+    assert_eq!(bed.extra(), ["d0", "d0/f2"]);
+    let (out, _) = bed.ends(&["history", bed.root().join("d0/f2").to_str().unwrap()], 0);
+    assert!(out.contains("left-alone"), "{out}");
+    // Both are no longer ours to speak of, and are there to be made anew.
+    bed.write("d0/f9", "again");
+    bed.ends(&["sync"], 0);
+    bed.until_mirrored("d0/f9", "again");
+}
+
+#[test]
+fn too_many_at_once_wait_for_a_person() {
+    let bed = filled("delete = \"recycle\"\ndelete_grace = \"0s\"\nmax_delete = \"4\"");
+    remove(&bed, "d0");
+    bed.write("new", "new");
+    bed.ends(&["sync"], 5);
+    assert_eq!(deletes(&bed), 0);
+    bed.until_mirrored("new", "new");
+    assert_eq!(bed.mirror()["state"], "held");
+    let held = holds(&bed, 5);
+    assert_eq!(
+        (held.len(), &held[0]["kind"], &held[0]["deletes"]),
+        (1, &json!("too-many-deletes"), &json!(5))
+    );
+    let id = held[0]["id"].to_string();
+    let (out, _) = bed.ends(&["holds"], 0);
+    for text in [
+        format!("smh-mirror approve {id}"),
+        format!("smh-mirror reject {id}"),
+        "5 files are gone at once".to_owned(),
+        "are moved to the recycle bin".to_owned(),
+        "are kept in the library".to_owned(),
+    ] {
+        assert!(out.contains(&text), "{text}\n{out}");
+    }
+    // A number that nobody asked about.
+    let (_, err) = bed.ends(&["approve", "77"], 2);
+    assert!(err.contains("there is no hold 77"), "{err}");
+    bed.ends(&["sync"], 5);
+    assert_eq!(deletes(&bed), 0);
+
+    let (out, _) = bed.ends(&["approve", &id], 0);
+    assert!(out.contains("the next `smh-mirror run` or `sync` takes the answer"), "{out}");
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+    assert_eq!(holds(&bed, 0), Vec::<Value>::new());
+    // The answer was for those only.
+    remove(&bed, "d1");
+    bed.ends(&["sync"], 5);
+    assert_ne!(holds(&bed, 5)[0]["id"].to_string(), id);
+}
+
+#[test]
+fn a_share_counts_too_and_rejecting_keeps_the_copies() {
+    let bed = filled("delete = \"recycle\"\ndelete_grace = \"0s\"\nmax_delete = \"25%\"");
+    let daemon = bed.daemon_until_current();
+    // One of eleven is fine, and a single file always is.
+    remove(&bed, "top");
+    until("deleted", || (!bed.objects().join("top").exists()).then_some(()));
+    remove(&bed, "d0");
+    until("held", || (bed.mirror()["state"] == "held").then_some(()));
+    let id = holds(&bed, 5)[0]["id"].to_string();
+    let (out, _) = bed.ends(&["reject", &id], 0);
+    assert!(out.contains("is rejected"), "{out}");
+    bed.until_current();
+    assert_eq!(bed.mirror()["deletes"]["planned"], 0);
+    assert_eq!(daemon.stop(), Some(0));
+    // For ever, not until the next start.
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.extra().len(), 6);
+    assert_eq!(bed.requests("file.delete"), 1);
+}
+
+#[test]
+fn an_emptied_root_is_held() {
+    let bed = filled(RECYCLE);
+    for name in ["d0", "d1", "top"] {
+        remove(&bed, name);
+    }
+    bed.ends(&["sync"], 5);
+    assert_eq!(holds(&bed, 5)[0]["kind"], "emptied");
+    assert_eq!(deletes(&bed), 0);
+    // Everything is back: nobody has to decide.
+    for n in 0..10 {
+        bed.write(&format!("d{}/f{n}", n % 2), noise(50 + n, n as u64));
+    }
+    bed.write("top", "top");
+    bed.ends(&["sync"], 0);
+    assert_eq!(holds(&bed, 0), Vec::<Value>::new());
+    assert_eq!(bed.diff(), "");
+}
+
+#[test]
+fn a_root_renamed_away_is_held_and_back_again_is_current() {
+    let bed = filled(RECYCLE);
+    let daemon = bed.daemon_until_current();
+    bed.forget_requests();
+    fs::rename(bed.root(), bed.path("away")).unwrap();
+    until("held", || (bed.mirror()["state"] == "held").then_some(()));
+    let held = holds(&bed, 5);
+    assert_eq!((&held[0]["kind"], &held[0]["id"]), (&json!("root"), &Value::Null));
+    assert_eq!(deletes(&bed), 0);
+    fs::rename(bed.path("away"), bed.root()).unwrap();
+    until("current again", || (bed.mirror()["state"] == "current").then_some(()));
+    assert_eq!(bed.all_requests(), 0);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn another_root_deletes_nothing_without_a_word() {
+    let bed = filled(RECYCLE);
+    fs::rename(bed.root(), bed.path("before")).unwrap();
+    fs::create_dir(bed.root()).unwrap();
+    bed.write("unlike", "unlike");
+    bed.ends(&["sync"], 5);
+    assert_eq!(holds(&bed, 5)[0]["kind"], "replaced");
+    assert_eq!(deletes(&bed), 0);
+    bed.until_mirrored("unlike", "unlike");
+    // It was a copy of the folder that was not complete yet.
+    let copied =
+        Command::new("cp").arg("-a").arg(bed.path("before/.")).arg(bed.root()).status().unwrap();
+    assert!(copied.success());
+    bed.ends(&["sync"], 0);
+    assert_eq!(holds(&bed, 0), Vec::<Value>::new());
+    assert_eq!(bed.diff(), "");
+}
+
+#[test]
+fn without_a_recycle_bin_nothing_is_recycled_for_good() {
+    let bed = Bed::new();
+    bed.configure(RECYCLE);
+    bed.write("d/a", "a");
+    bed.write("d/b", "b");
+    bed.write("stays", "stays");
+    bed.ends(&["sync"], 0);
+    remove(&bed, "d/a");
+    bed.ends(&["sync"], 5);
+    let held = holds(&bed, 5);
+    assert_eq!(held[0]["kind"], "no-recycle-bin");
+    assert_eq!(deletes(&bed), 0);
+    let (out, _) = bed.ends(&["holds"], 0);
+    assert!(out.contains("is deleted for good"), "{out}");
+    bed.ends(&["approve", &held[0]["id"].to_string()], 0);
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+}
+
+#[test]
+fn without_the_right_to_delete_uploads_go_on() {
+    let bed = filled(RECYCLE);
+    let path = "/api/v1/token?library_id=smhemulator&library_secret=emulator-secret&grant=upload_file_force,create_directory";
+    let token = bed.call("POST", path, None).1["accessToken"].as_str().unwrap().to_owned();
+    bed.token_instead_of_secret(&token);
+    remove(&bed, "d0");
+    bed.write("new", "new");
+    bed.ends(&["sync"], 3);
+    bed.until_mirrored("new", "new");
+    let (out, _) = bed.ends(&["errors"], 0);
+    assert!(out.contains("cannot delete the copy"), "{out}");
+    assert_eq!(bed.mirror()["state"], "behind");
+}
+
+#[test]
+fn changing_the_mind_about_deletes_changes_what_is_planned() {
+    let bed = filled("");
+    remove(&bed, "d0");
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.extra().len(), 6);
+    bed.configure(RECYCLE);
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+    // And back, before anything was deleted.
+    bed.configure(&RECYCLE.replace("0s", "1h"));
+    remove(&bed, "d1");
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.mirror()["deletes"]["planned"], 5);
+    bed.configure("");
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.mirror()["deletes"]["planned"], 0);
+    assert_eq!(bed.extra().len(), 6);
+}
+
+#[test]
+fn a_file_in_the_place_of_a_directory_and_back() {
+    let bed = filled(RECYCLE);
+    remove(&bed, "d0");
+    bed.write("d0", "a file now");
+    remove(&bed, "top");
+    bed.write("top/inner", "a directory now");
+    until("both kinds changed", || {
+        bed.run(&["sync"]);
+        bed.diff().is_empty().then_some(())
+    });
+}
+
+fn mount(args: &[&str], at: &Path) -> bool {
+    Command::new("mount").args(args).arg(at).status().is_ok_and(|status| status.success())
+}
+
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn what_lies_on_a_filesystem_that_is_not_mounted_is_not_gone() {
+    let bed = filled(RECYCLE);
+    let at = bed.root().join("mnt");
+    fs::create_dir(&at).unwrap();
+    if !mount(&["-t", "tmpfs", "smh-mirror-test"], &at) {
+        eprintln!("left out: a filesystem cannot be mounted here");
+        return;
+    }
+    let mounted = Mounted(&at);
+    bed.write("mnt/deep/a", "a");
+    bed.write("mnt/b", "b");
+    bed.ends(&["sync"], 0);
+    bed.forget_requests();
+    assert!(Command::new("umount").arg(&at).status().unwrap().success());
+    bed.ends(&["sync"], 5);
+    let held = holds(&bed, 5);
+    assert_eq!((&held[0]["kind"], &held[0]["path"]), (&json!("unmounted"), &json!("mnt")));
+    assert_eq!(deletes(&bed), 0);
+    assert_eq!(bed.mirror()["deletes"]["planned"], 0);
+    // Mounted again, with the same in it.
+    assert!(mount(&["-t", "tmpfs", "smh-mirror-test"], &at));
+    bed.write("mnt/deep/a", "a");
+    bed.write("mnt/b", "b");
+    bed.ends(&["sync"], 0);
+    assert_eq!(holds(&bed, 0), Vec::<Value>::new());
+    // Gone for good, and a person says so.
+    assert!(Command::new("umount").arg(&at).status().unwrap().success());
+    drop(mounted);
+    bed.ends(&["sync"], 5);
+    bed.ends(&["approve", &holds(&bed, 5)[0]["id"].to_string()], 0);
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+}
