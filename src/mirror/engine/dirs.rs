@@ -145,7 +145,9 @@ impl Core {
             Class::Defect => attempts >= backoff::DEFECT_TRIES,
             _ => false,
         };
-        let counted = blame == Blame::Entry;
+        // It went while it was to be made: nothing is wrong with what is not there.
+        let gone = row.gone_at_ms.is_some();
+        let counted = blame == Blame::Entry && !gone;
         let next_at_ms = if blocked {
             NEVER_MS
         } else if counted {
@@ -153,7 +155,7 @@ impl Core {
         } else {
             now_ms + 500
         };
-        work.turn.set_dir_next(row.id, Some(next_at_ms))?;
+        work.turn.set_dir_next(row.id, (!gone).then_some(next_at_ms))?;
         for file in self.parked.remove(&row.id).unwrap_or_default() {
             self.held.remove(&file.file.id);
             if !blocked {
