@@ -5,7 +5,7 @@ use std::path::Path;
 use super::document::Reader;
 use super::draft::Draft;
 use super::error::Wrong;
-use super::{Config, Delete, Names, Symlinks, units};
+use super::{Config, Delete, Symlinks, units};
 
 /// Mirrors against each other and against the state folder.
 pub(super) fn across(reader: &mut Reader<'_>, drafts: &[Draft], state_dir: Option<&Path>) {
@@ -139,9 +139,6 @@ pub(super) fn unsupported(config: &Config) -> Vec<(String, Wrong)> {
         let key = |name: &str| format!("mirror.{}.{name}", mirror.name);
         if mirror.delete != Delete::Keep {
             refuse(key("delete"), "deleting on the remote", "\"keep\"");
-        }
-        if mirror.names != Names::Skip {
-            refuse(key("names"), "mirroring under another name", "\"skip\"");
         }
         if mirror.symlinks != Symlinks::Skip {
             refuse(key("symlinks"), "following symbolic links", "\"skip\"");

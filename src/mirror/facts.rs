@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::step::{Failure, Outcome, Step};
+use crate::config::Names;
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
@@ -299,6 +300,8 @@ pub struct MirrorSettings {
     pub remote: Vec<String>,
     /// Where the copies go, as one text: another target is another set of copies.
     pub target: String,
+    /// How its names are written in the library.
+    pub names: Names,
     /// Rest before a file is read.
     pub settle: std::time::Duration,
     /// When a restless file is read all the same.

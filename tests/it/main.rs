@@ -14,6 +14,7 @@ mod emulator_upload;
 mod failing;
 mod matrix;
 mod mirroring;
+mod names;
 mod outage;
 mod rooms;
 mod secrets;

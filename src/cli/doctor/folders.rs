@@ -40,7 +40,7 @@ pub(super) fn can_watch() -> bool {
 
 /// Counts the directories of a mirror as the daemon would list them, until `deadline_ms`.
 pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
-    let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+    let lister = Lister::of(mirror);
     let mut count = Count::default();
     let mut open = vec![RelPath::root()];
     while let Some(dir) = open.pop() {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::config::Names;
 use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
@@ -46,6 +47,7 @@ impl Hand {
             local: PathBuf::from(format!("/m{n}")),
             remote: if n == 0 { Vec::new() } else { vec![format!("r{n}")] },
             target: format!("lib/-/{n}"),
+            names: Names::Skip,
             settle: SETTLE,
             settle_max: Duration::from_secs(300),
             rescan: Duration::from_secs(3600),

@@ -136,7 +136,7 @@ impl Core {
             let path = due.dir_path.join(&row.id.name);
             let Some(target) = self.target(mirror, &path) else {
                 self.held.remove(&row.id);
-                let failure = Failure::new(Class::Permanent, "the name is not UTF-8");
+                let failure = Failure::new(Class::Permanent, "the service does not take the name");
                 self.file_failed(work, mirror, &row.id, &path, failure, Blame::Entry)?;
                 continue;
             };
@@ -291,8 +291,10 @@ impl Core {
         let (Some(active), Some(name)) = (self.transfers.get(&number), path.last()) else {
             return Ok(false);
         };
-        let id = crate::journal::EntryId { dir: active.entry.dir, name: name.clone().into_bytes() };
-        Ok(work.turn.file(&id)?.is_some())
+        match self.entry_of(active.mirror, active.entry.dir, name) {
+            Some(id) => Ok(work.turn.file(&id)?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// How often in a row a file failed. That the space is full is not held against what was sent.
