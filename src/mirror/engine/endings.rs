@@ -8,6 +8,7 @@ use crate::journal::{
 use crate::mirror::backoff;
 use crate::mirror::facts::{Event, Sent};
 use crate::mirror::gate::Blame;
+use crate::mirror::plan;
 use crate::mirror::step::Failure;
 use crate::mirror::transfer::{End, How};
 use crate::relpath::RelPath;
@@ -159,34 +160,8 @@ impl Core {
             self.service_answered(work)?;
             self.found_room(work, sent.size)?;
         }
-        let row = match work.turn.file(entry)? {
-            Some(mut row) => {
-                row.confirmed = Some(confirmed);
-                row.unsure = false;
-                if row.gone_at_ms.is_none() {
-                    if row.seen == sent {
-                        row.changed_at_ms = None;
-                        row.next_at_ms = None;
-                    } else {
-                        // It changed meanwhile: the newer state has its own rest.
-                        let due = row.next_at_ms.filter(|at| *at != NEVER_MS).unwrap_or(now_ms);
-                        row.next_at_ms = Some(due.max(now_ms));
-                    }
-                }
-                row
-            }
-            // It vanished while it was sent: the library has it, and the journal must know that.
-            None => FileRow {
-                id: entry.clone(),
-                seen: sent,
-                confirmed: Some(confirmed),
-                changed_at_ms: None,
-                next_at_ms: None,
-                gone_at_ms: Some(now_ms),
-                unsure: false,
-            },
-        };
-        work.turn.put_file(&row)?;
+        let row = work.turn.file(entry)?;
+        work.turn.put_file(&plan::file_confirmed(entry, row, confirmed, now_ms))?;
         work.turn.remove_trouble(entry)?;
         work.turn.remove_remote(entry)?;
         self.quota_is_fine(work, mirror)?;
