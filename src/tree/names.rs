@@ -69,6 +69,15 @@ pub fn local_name(rule: Names, remote: &str) -> Option<Vec<u8>> {
     (possible && remote_name(rule, &name).as_deref() == Some(remote)).then_some(name)
 }
 
+/// The entry whose copy lies at `remote` when that of the root is `base`; `None`: that of none does.
+#[must_use]
+pub fn local_path(rule: Names, base: &[String], remote: &[String]) -> Option<RelPath> {
+    remote
+        .strip_prefix(base)?
+        .iter()
+        .try_fold(RelPath::root(), |path, name| Some(path.join(&local_name(rule, name)?)))
+}
+
 /// A name that the service takes, for any name; names that need nothing stay as they are. No two names become one:
 /// [`unescape`] gives each back.
 #[must_use]
@@ -271,6 +280,9 @@ mod tests {
         let path = RelPath::root().join(b"a:b").join(b"c").join(b"d.");
         let base = ["x".to_owned()];
         let expected: Vec<String> = ["x", "a%3Ab", "c", "d%2E"].map(str::to_owned).into();
+        assert_eq!(local_path(Names::Escape, &base, &expected), Some(path.clone()));
+        assert_eq!(local_path(Names::Escape, &["y".to_owned()], &expected), None);
+        assert_eq!(local_path(Names::Escape, &base, &["x", "%41"].map(str::to_owned)), None);
         assert_eq!(remote_path(Names::Escape, &base, &path), Some(expected));
         assert_eq!(remote_path(Names::Skip, &base, &path), None);
         assert_eq!(remote_path(Names::Skip, &base, &RelPath::root()), Some(base.to_vec()));

@@ -3,7 +3,7 @@
 use super::{Active, Core, Work};
 use crate::failure::Class;
 use crate::journal::{
-    Activity, ConditionKind, ConfirmedRow, EntryId, FileRow, JournalError, NEVER_MS, TroubleRow,
+    Activity, ConditionKind, ConfirmedRow, EntryId, JournalError, NEVER_MS, TroubleRow,
 };
 use crate::mirror::backoff;
 use crate::mirror::facts::{Event, Sent};

@@ -15,6 +15,7 @@ use crate::tree::{Absent, DirMark, Found, Kind, RootId};
 /// Some directory.
 const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false });
 
+mod names;
 mod seeing;
 
 const SETTLE: Duration = Duration::from_secs(2);
