@@ -287,6 +287,11 @@ fn escaped_names_are_mirrored_and_can_be_read_back() {
     assert_eq!(bed.mirror()["state"], "current");
     assert_same(&here, &library(&bed));
 
+    // Whether the service tells these apart is not known.
+    bed.ends(&["config", "check"], 0);
+    let (said, _) = bed.ends(&["doctor"], 0);
+    assert!(said.contains("/Case and case"), "{said}");
+
     // Everything says what the entry is, and where its copy is.
     let path = b"deep/x:y/x:y/x:y";
     let file = explained(&bed, path);
