@@ -287,11 +287,6 @@ fn escaped_names_are_mirrored_and_can_be_read_back() {
     assert_eq!(bed.mirror()["state"], "current");
     assert_same(&here, &library(&bed));
 
-    // Whether the service tells these apart is not known.
-    bed.ends(&["config", "check"], 0);
-    let (said, _) = bed.ends(&["doctor"], 0);
-    assert!(said.contains("/Case and case"), "{said}");
-
     // Everything says what the entry is, and where its copy is.
     let path = b"deep/x:y/x:y/x:y";
     let file = explained(&bed, path);
@@ -488,6 +483,25 @@ fn a_copy_under_another_name_is_not_removed_where_an_entry_has_its_place() {
     assert_eq!(daemon.stop(), Some(0));
     assert_eq!(bed.requests("file.delete"), 0);
     assert_eq!(copy(&bed, "x%3Ay (1)").as_deref(), Some("content"));
+}
+
+#[test]
+fn names_that_the_service_may_not_tell_apart_are_found_before_anything_is_sent() {
+    let bed = Bed::new();
+    bed.configure(ESCAPE);
+    for name in ["d/Photo", "d/photo", "photo", "e/%3a"] {
+        bed.write(name, name);
+    }
+    bed.ends(&["config", "check"], 0);
+    let (said, _) = bed.ends(&["doctor"], 0);
+    assert!(said.contains("two entries") && said.contains("/d/Photo and photo"), "{said}");
+    assert!(said.contains("no problems, 1 warning"), "{said}");
+    // The copy of the one is `%3A`.
+    bed.write("e/:", ":");
+    assert!(bed.ends(&["doctor"], 0).0.contains("2 entries"));
+    // They are different names until the service says otherwise.
+    bed.ends(&["sync"], 0);
+    assert_same(&walk(&bed.root()), &library(&bed));
 }
 
 #[test]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::check::Check;
 use super::filesystem::{self, Filesystem};
 use crate::clock::{Clock, to_ms};
-use crate::config::{Mirror, Problem, WatchMode};
+use crate::config::{Mirror, Names, Problem, WatchMode};
 use crate::relpath::{RelPath, printable};
-use crate::tree::{Absent, Kind, Lister, Watcher};
+use crate::tree::{Absent, Kind, Lister, Watcher, remote_name};
 
 /// Counting stops here: no kernel is asked for more watches.
 const MOST_DIRECTORIES: u64 = 2_000_000;
@@ -59,7 +59,7 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
             open.extend(directories.map(|entry| dir.join(&entry.name)));
             let mirrored =
                 found.iter().filter(|entry| matches!(entry.kind, Kind::File(_) | Kind::Dir(_)));
-            for (one, other) in alike(mirrored.map(|entry| entry.name.as_slice())) {
+            for (one, other) in alike(mirror.names, mirrored.map(|entry| entry.name.as_slice())) {
                 count.alike += 1;
                 count.first_alike.get_or_insert_with(|| {
                     format!("{}/{} and {}", mirror.local.display(), dir.join(one), printable(other))
@@ -81,14 +81,14 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
     count
 }
 
-/// Names that are one when the case of letters does not count: each with the first that it is like. Looked for in one
+/// Names whose copies have one name when the case of letters does not count: each with the first that it is like. Looked for in one
 /// page of a listing: that is nearly every folder, and needs little memory in the others.
-fn alike<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<(&'a [u8], &'a [u8])> {
+fn alike<'a>(rule: Names, names: impl Iterator<Item = &'a [u8]>) -> Vec<(&'a [u8], &'a [u8])> {
     let mut known: HashMap<String, &[u8]> = HashMap::new();
     let mut found = Vec::new();
     for name in names {
-        let Ok(text) = std::str::from_utf8(name) else { continue };
-        match known.entry(text.to_lowercase()) {
+        let Some(copy) = remote_name(rule, name) else { continue };
+        match known.entry(copy.to_lowercase()) {
             Entry::Occupied(first) => found.push((*first.get(), name)),
             Entry::Vacant(free) => {
                 free.insert(name);
@@ -168,8 +168,12 @@ pub(super) fn unreadable(mirror: &str, count: &Count) -> Option<Check> {
 pub(super) fn alike_names(mirror: &str, count: &Count) -> Option<Check> {
     let first = count.first_alike.as_ref()?;
     let message = match count.alike {
-        1 => format!("two names differ only in the case of letters: {first}"),
-        many => format!("{many} names differ from another only in the case of letters, as {first}"),
+        1 => format!(
+            "the copies of two entries have names that differ only in the case of letters: {first}"
+        ),
+        many => format!(
+            "the copies of {many} entries have names that differ from another only in the case of letters, as {first}"
+        ),
     };
     let hint = "it is not documented whether the service tells them apart: see `smh-mirror errors`, or rename one";
     Some(Check::warning(format!("mirror.{mirror}"), message, hint))
@@ -287,7 +291,7 @@ mod tests {
     #[test]
     fn names_that_differ_only_in_case_are_found() {
         let of = |names: &[&'static str]| {
-            alike(names.iter().map(|name| name.as_bytes()))
+            alike(Names::Escape, names.iter().map(|name| name.as_bytes()))
                 .into_iter()
                 .map(|(one, other)| (String::from_utf8_lossy(one), String::from_utf8_lossy(other)))
                 .map(|(one, other)| format!("{one} {other}"))
@@ -295,7 +299,10 @@ mod tests {
         };
         assert_eq!(of(&["A", "B", "a", "ab", "\u{c9}", "\u{e9}"]), ["A a", "\u{c9} \u{e9}"]);
         assert_eq!(of(&["Ab", "aB", "ab", "b"]), ["Ab aB", "Ab ab"]);
-        assert!(alike([b"\xff".as_slice(), b"\xfe"].into_iter()).is_empty());
+        assert_eq!(of(&["%3A", "%3a", ":", "?A", "?a"]), ["%3a :", "?A ?a"]);
+        let not_text = [b"\xff".as_slice(), b"\xfe"];
+        assert!(alike(Names::Skip, not_text.into_iter()).is_empty());
+        assert!(alike(Names::Escape, not_text.into_iter()).is_empty());
         let count = |alike, first: Option<&str>| Count {
             alike,
             first_alike: first.map(str::to_owned),
@@ -303,9 +310,9 @@ mod tests {
         };
         assert_eq!(alike_names("docs", &count(0, None)), None);
         let one = alike_names("docs", &count(1, Some("/x/A and a"))).unwrap();
-        assert!(one.message.contains("two names") && one.message.contains("/x/A and a"));
+        assert!(one.message.contains("two entries") && one.message.contains("/x/A and a"));
         let many = alike_names("docs", &count(3, Some("/x/A and a"))).unwrap();
-        assert!(many.message.contains("3 names"), "{many:?}");
+        assert!(many.message.contains("3 entries"), "{many:?}");
     }
 
     #[test]
