@@ -107,7 +107,7 @@ impl RelPath {
     }
 }
 
-/// For people: bytes that are not UTF-8 appear as replacement characters, control characters escaped.
+/// For people: bytes that are not UTF-8 appear as `\xe9`, control characters as `\u{1b}` or `\n`.
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {
@@ -123,15 +123,20 @@ impl fmt::Debug for RelPath {
     }
 }
 
-/// Bytes of a name as text that cannot steer a terminal.
+/// Bytes of a name as text that cannot steer a terminal, and that tells names apart that are not UTF-8.
 #[must_use]
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    for symbol in String::from_utf8_lossy(bytes).chars() {
-        if symbol.is_control() {
-            text.extend(symbol.escape_default());
-        } else {
-            text.push(symbol);
+    for chunk in bytes.utf8_chunks() {
+        for symbol in chunk.valid().chars() {
+            if symbol.is_control() {
+                text.extend(symbol.escape_default());
+            } else {
+                text.push(symbol);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
         }
     }
     text
@@ -171,5 +176,12 @@ mod tests {
     #[test]
     fn a_printed_name_cannot_steer_a_terminal() {
         assert_eq!(rel("a\u{1b}[2Jb").to_string(), "a\\u{1b}[2Jb");
+    }
+
+    #[test]
+    fn printed_names_that_are_not_text_differ() {
+        let shown = |bytes: &[u8]| RelPath::from_bytes(bytes.to_vec()).to_string();
+        assert_eq!(shown(b"caf\xe9/x"), "caf\\xe9/x");
+        assert_eq!(shown(b"caf\xe8/x"), "caf\\xe8/x");
     }
 }

@@ -203,6 +203,26 @@ mutations() {
         'if let Some(at) = kept.find("access_token=") {' \
         'if let Some(at) = kept.find("no such word") {' \
         '--test it a_secret_that_the_service_says'
+
+    $do lenient-names src/tree/names.rs \
+        '(possible && remote_name(rule, &name).as_deref() == Some(remote)).then_some(name)' \
+        'possible.then_some(name)' \
+        '--test it a_copy_under_a_name_that_nothing'
+
+    $do escapes-are-not-escaped src/tree/names.rs \
+        "'%' => byte_of(rest).is_some()," \
+        "'%' => false," \
+        '--lib tree::names'
+
+    $do names-are-no-target src/config/types.rs \
+        'Names::Escape => "//names=escape",' \
+        'Names::Escape => "",' \
+        '--test it another_way_of_writing_names'
+
+    $do replaced-copy-is-trusted src/mirror/engine/transfers.rs \
+        'if let Some(path) = elsewhere' \
+        'if let Some(path) = elsewhere.filter(|path| path.is_empty())' \
+        '--lib a_copy_that_was_replaced'
 }
 
 mutations baseline

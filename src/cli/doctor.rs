@@ -159,6 +159,7 @@ fn folders_of(config: &Config, problems: &[Problem], clock: Clock, report: &mut 
         }
         let count = folders::count(mirror, clock, deadline_ms);
         report.all(folders::unreadable(&mirror.name, &count));
+        report.all(folders::alike_names(&mirror.name, &count));
         let local = filesystem::of(&mirror.local).is_some_and(|filesystem| filesystem.local);
         if folders::is_watched(mirror.watch, local) {
             directories += count.directories;

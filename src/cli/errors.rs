@@ -8,7 +8,7 @@ use super::daemon::Daemon;
 use super::known::trouble_json;
 use super::locate::need;
 use super::next::{Waits, after_condition, tries};
-use super::status_view::text;
+use super::status_view::put_path;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -153,9 +153,9 @@ fn to_json(wrong: &Wrong, daemon: Option<&Daemon>, now_ms: i64) -> Value {
         .map(|(name, entry)| {
             let waits = Waits::of(&entry.trouble, entry.next_at_ms, now_ms);
             let mut value = trouble_json(&entry.trouble);
+            put_path(&mut value, &entry.path);
             if let Some(object) = value.as_object_mut() {
                 object.insert("mirror".into(), name.clone().into());
-                object.insert("path".into(), text(&entry.path).into());
                 object.insert("waits_for".into(), waits.as_str().into());
                 object.insert("next_at".into(), waits.until().map(output::time).into());
                 object.insert("next".into(), waits.describe().into());

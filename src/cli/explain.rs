@@ -93,6 +93,13 @@ impl Answer<'_> {
             if let Some(problem) = name_problem(place) {
                 fact("name", format!("the service does not take it: {problem}"));
             }
+            if let Some(remote) = place.remote().filter(|remote| is_other(place, remote)) {
+                let remote = remote.join("/");
+                fact(
+                    "copy",
+                    format!("{remote:?}: names are escaped, because of names = \"escape\""),
+                );
+            }
             if let Some(row) = place.row() {
                 fact("journal", in_journal(row));
             }
@@ -132,6 +139,7 @@ impl Answer<'_> {
             "disk": place.map(disk_json),
             "rule": self.rule.as_ref().map(RuleAt::to_json),
             "name_problem": place.and_then(name_problem),
+            "remote_path": place.and_then(Place::remote).map(|remote| remote.join("/")),
             "journal": place.and_then(Place::row).map(row_json),
             "upload": upload.map(|u| json!({
                 "stage": if u.posted { "posted" } else { "started" },
@@ -189,6 +197,12 @@ fn word(bare: Option<Kind>) -> &'static str {
         Some(Kind::Skipped(_)) => "special",
         Some(Kind::Unknown) | None => "unknown",
     }
+}
+
+/// Whether a copy has another name than its entry, or lies in a folder that has.
+fn is_other(place: &Place<'_>, remote: &[String]) -> bool {
+    let names = remote.get(place.mirror.remote.len()..).unwrap_or_default();
+    !names.iter().map(String::as_bytes).eq(place.path.segments())
 }
 
 /// What the service has against the name of the entry that decides.

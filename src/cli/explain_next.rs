@@ -60,7 +60,10 @@ fn left_out(skip: Skip, rule: Option<&RuleAt>) -> String {
             "links are not mirrored; what one points to is, where it lies in a mirror itself".to_owned()
         }
         (Skip::Special, _) => "only files and folders are mirrored".to_owned(),
-        (Skip::Name, _) => "not mirrored under this name: rename it".to_owned(),
+        (Skip::Name, _) => {
+            "not mirrored under this name: rename it, or set names = \"escape\" and restart the daemon"
+                .to_owned()
+        }
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
         };
         check(Skip::Excluded, "change it");
         check(Skip::Temporary, "rename it");
-        check(Skip::Name, "rename it");
+        check(Skip::Name, "rename it, or set names = \"escape\"");
         check(Skip::Symlink, "links are not mirrored");
         check(Skip::Special, "only files");
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::locate::need;
-use super::status_view::text;
+use super::status_view::put_path;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::journal::Happened;
 
@@ -86,11 +86,12 @@ fn words(what: &str) -> &str {
 }
 
 fn to_json(row: &Happened) -> Value {
-    json!({
+    let mut value = json!({
         "at": output::time(row.at_ms),
         "mirror": row.mirror,
-        "path": text(&row.path),
         "what": row.what,
         "detail": row.detail,
-    })
+    });
+    put_path(&mut value, &row.path);
+    value
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::locate::locate;
-use super::status_view::text;
+use super::status_view::put_path;
 use super::{Failure, output, unexpected, verdict};
 use crate::config::{Config, Mirror};
 use crate::journal::{
@@ -13,7 +13,7 @@ use crate::journal::{
 };
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Explained, Kind, Lister, Skip};
+use crate::tree::{Absent, Explained, Kind, Lister, Skip, remote_path};
 
 /// One path, with everything that is known of it.
 pub(super) struct Known<'c> {
@@ -53,7 +53,7 @@ impl<'c> Known<'c> {
             let note = "it belongs to no mirror".to_owned();
             return Ok(Known { place: None, asked, state: "unknown", note });
         };
-        let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+        let lister = Lister::of(mirror);
         let mut place = Place {
             mirror,
             explained: lister.explain(&path),
@@ -97,7 +97,7 @@ impl<'c> Known<'c> {
         let confirmed = row.and_then(|row| row.confirmed);
         let mut value = json!({
             "mirror": place.map(|place| place.mirror.name.clone()),
-            "path": place.map_or_else(|| self.asked.clone(), |place| text(&place.path)),
+            "path": self.asked,
             "state": self.state,
             "size": row.map(|row| row.seen.size),
             "full_hash": confirmed.map(|c| c.full_hash.to_string()),
@@ -106,6 +106,9 @@ impl<'c> Known<'c> {
             "trouble": place.and_then(Place::trouble).map(trouble_json),
             "note": self.note,
         });
+        if let Some(place) = place {
+            put_path(&mut value, &place.path);
+        }
         if let Some((folder, audit)) = place.and_then(|place| place.folder.as_ref())
             && let Some(object) = value.as_object_mut()
         {
@@ -160,6 +163,14 @@ impl Place<'_> {
     /// What the journal knows of a file of this name.
     pub(super) fn row(&self) -> Option<&FileRow> {
         self.file.as_ref().and_then(|file| file.row.as_ref())
+    }
+
+    /// Where its copy is, or has to be, in the library; `None`: it is left out.
+    pub(super) fn remote(&self) -> Option<Vec<String>> {
+        if matches!(self.explained.kind, Ok(Kind::Skipped(_))) {
+            return None;
+        }
+        remote_path(self.mirror.names, &self.mirror.remote, &self.path)
     }
 
     fn trouble(&self) -> Option<&TroubleRow> {

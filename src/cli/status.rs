@@ -7,11 +7,12 @@ use serde_json::json;
 
 use super::daemon::Daemon;
 use super::known::Known;
-use super::status_view::{self, text};
+use super::status_view::{self, put_path};
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::Reader;
+use crate::journal::{Reader, SkipReason, SkippedPath};
+use crate::tree::forbidden;
 
 /// Time between two looks of `--watch`.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -86,17 +87,21 @@ fn skipped(global: &Global, config: &Config, reader: Option<&Reader>) -> Result<
                 continue;
             };
             for entry in reader.skipped(status.id).map_err(unexpected)? {
+                let why = why(&entry);
                 if global.json {
-                    all.push(json!({
+                    let mut value = json!({
                         "mirror": mirror.name,
-                        "path": text(&entry.path),
                         "reason": entry.reason.as_str(),
-                    }));
+                        "detail": why,
+                    });
+                    put_path(&mut value, &entry.path);
+                    all.push(value);
                 } else if !output::line(&format!(
-                    "{}/{}: {}",
+                    "{}/{}: {}{}",
                     mirror.name,
                     entry.path,
-                    entry.reason.describe()
+                    entry.reason.describe(),
+                    why.map(|why| format!(": {why}")).unwrap_or_default()
                 )) {
                     return Ok(Exit::Done);
                 }
@@ -107,6 +112,14 @@ fn skipped(global: &Global, config: &Config, reader: Option<&Reader>) -> Result<
         output::print_json(&json!({"schema": 1, "skipped": all}))?;
     }
     Ok(Exit::Done)
+}
+
+/// What is wrong with a name, when that is the reason.
+fn why(entry: &SkippedPath) -> Option<String> {
+    match entry.reason {
+        SkipReason::Name => entry.path.split().and_then(|(_, name)| forbidden(name)),
+        _ => None,
+    }
 }
 
 fn files(

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::journal::{ConditionKind, HoldKind, MirrorStatus, Reader};
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
-use crate::tree::Lister;
+use crate::tree::{Lister, escape};
 
 /// All mirrors at one moment.
 pub(super) struct View {
@@ -62,7 +62,7 @@ pub(super) fn collect_audited(
             if !verdict::is_same(config, mirror, &known) {
                 continue;
             }
-            let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+            let lister = Lister::of(mirror);
             let found = audit(reader, &known, &lister, &RelPath::root()).map_err(unexpected)?;
             audits.push((mirror.name.clone(), found));
         }
@@ -311,4 +311,15 @@ impl View {
 /// A path in JSON.
 pub(super) fn text(path: &RelPath) -> String {
     String::from_utf8_lossy(path.as_bytes()).into_owned()
+}
+
+/// Writes a path into an object, as `path`. One that is not UTF-8 is told twice: JSON cannot hold it, so there it may
+/// look like others; `path_escaped` tells it exactly, in the words of `names = "escape"`.
+pub(super) fn put_path(object: &mut Value, path: &RelPath) {
+    let Some(object) = object.as_object_mut() else { return };
+    object.insert("path".into(), text(path).into());
+    if std::str::from_utf8(path.as_bytes()).is_err() {
+        let names: Vec<String> = path.segments().map(escape).collect();
+        object.insert("path_escaped".into(), names.join("/").into());
+    }
 }

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
+use super::status_view::put_path;
 use super::status_view::{self, View};
 use super::{Exit, Failure, Global, output, runtime};
 use crate::clock::Clock;
@@ -139,12 +140,13 @@ fn dry_run(global: &Global, config: &Config) -> Result<Exit, Failure> {
             bytes += pending.size;
             let what = if pending.known { "changed" } else { "new" };
             if global.json {
-                all.push(serde_json::json!({
+                let mut value = serde_json::json!({
                     "mirror": mirror.known.name,
-                    "path": String::from_utf8_lossy(pending.path.as_bytes()),
                     "size": pending.size,
                     "change": what,
-                }));
+                });
+                put_path(&mut value, &pending.path);
+                all.push(value);
             } else {
                 let shown = output::bytes(pending.size);
                 if !output::line(&format!(

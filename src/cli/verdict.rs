@@ -101,7 +101,7 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
     };
     if !evidence.same {
         return vec![
-            "the journal speaks of another folder or another target than the configuration; restart the daemon, or run `smh-mirror sync`"
+            "the journal speaks of another folder, target or way of writing names than the configuration; restart the daemon, or run `smh-mirror sync`"
                 .to_owned(),
         ];
     }

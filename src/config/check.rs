@@ -5,7 +5,7 @@ use std::path::Path;
 use super::document::Reader;
 use super::draft::Draft;
 use super::error::Wrong;
-use super::{Config, Names, Symlinks, units};
+use super::{Config, Symlinks, units};
 
 /// Mirrors against each other and against the state folder.
 pub(super) fn across(reader: &mut Reader<'_>, drafts: &[Draft], state_dir: Option<&Path>) {
@@ -137,9 +137,6 @@ pub(super) fn unsupported(config: &Config) -> Vec<(String, Wrong)> {
     };
     for mirror in &config.mirrors {
         let key = |name: &str| format!("mirror.{}.{name}", mirror.name);
-        if mirror.names != Names::Skip {
-            refuse(key("names"), "mirroring under another name", "\"skip\"");
-        }
         if mirror.symlinks != Symlinks::Skip {
             refuse(key("symlinks"), "following symbolic links", "\"skip\"");
         }

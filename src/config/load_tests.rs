@@ -170,7 +170,6 @@ fn what_is_not_built_yet_is_refused() {
     for (line, key) in [
         ("delete = 'recycle'", "mirror.a.delete"),
         ("delete = 'permanent'", "mirror.a.delete"),
-        ("names = 'escape'", "mirror.a.names"),
         ("symlinks = 'follow'", "mirror.a.symlinks"),
         ("[transfer]\nbandwidth_limit = '20MiB'", "transfer.bandwidth_limit"),
         ("[metrics]\nlisten = '127.0.0.1:9464'", "metrics.listen"),
@@ -244,4 +243,16 @@ fn nothing_shown_holds_the_password_of_a_proxy() {
         good(&format!("proxy = 'http://ada:swordfish@proxy:3128'\n{}", mirror("a", "/a", "a")));
     let shown = format!("{config:?}{}{}", config.to_toml(), config.to_json());
     assert!(shown.contains("proxy:3128") && !shown.contains("swordfish"), "{shown}");
+}
+
+#[test]
+fn another_way_of_writing_names_is_another_target() {
+    let target = |line: &str| {
+        let config = good(&format!("{}{line}\n", mirror("a", "/a", "backup/a")));
+        config.target(&config.mirrors[0])
+    };
+    // Journals of older versions hold this text.
+    assert_eq!(target(""), "smh1/-/backup/a");
+    assert_eq!(target("names = 'skip'"), target(""));
+    assert_ne!(target("names = 'escape'"), target(""));
 }

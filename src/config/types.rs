@@ -30,11 +30,17 @@ pub struct Config {
 
 impl Config {
     /// Where the copies of a mirror go, as the journal remembers it: what is known of copies elsewhere
-    /// says nothing about these.
+    /// says nothing about these. How names are written belongs to it: a file that was confirmed under the one
+    /// name is not mirrored under the other.
     #[must_use]
     pub fn target(&self, mirror: &Mirror) -> String {
         let Remote { library_id, space_id, .. } = &self.remote;
-        format!("{library_id}/{space_id}/{}", mirror.remote.join("/"))
+        // No folder has an empty name, so this is never the name of another one.
+        let names = match mirror.names {
+            Names::Skip => "",
+            Names::Escape => "//names=escape",
+        };
+        format!("{library_id}/{space_id}/{}{names}", mirror.remote.join("/"))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::step::{Failure, Outcome, Step};
-use crate::config::{Delete, MaxDelete};
+use crate::config::{Delete, MaxDelete, Names};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::journal::RootIdentity;
@@ -473,6 +473,8 @@ pub struct MirrorSettings {
     pub remote: Vec<String>,
     /// Where the copies go, as one text: another target is another set of copies.
     pub target: String,
+    /// How its names are written in the library.
+    pub names: Names,
     /// Rest before a file is read.
     pub settle: std::time::Duration,
     /// When a restless file is read all the same.

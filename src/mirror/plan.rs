@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fingerprint::Fingerprint;
-use crate::journal::{EntryId, FileRow, NEVER_MS};
+use crate::journal::{ConfirmedRow, EntryId, FileRow, NEVER_MS};
 use crate::tree::settle_due;
 
 /// How long the files of a mirror rest.
@@ -114,11 +114,51 @@ pub(super) fn file_vanished(row: &FileRow, now_ms: i64) -> Vanished {
     }))
 }
 
+/// The service acknowledged a state of the file.
+pub(super) fn file_confirmed(
+    id: &EntryId,
+    row: Option<FileRow>,
+    confirmed: ConfirmedRow,
+    now_ms: i64,
+) -> FileRow {
+    let sent = confirmed.fingerprint;
+    let Some(mut row) = row else {
+        // It vanished while it was sent: the library has it, and the journal must know that.
+        return FileRow {
+            id: id.clone(),
+            seen: sent,
+            confirmed: Some(confirmed),
+            changed_at_ms: None,
+            next_at_ms: None,
+            gone_at_ms: Some(now_ms),
+            unsure: false,
+        };
+    };
+    row.confirmed = Some(confirmed);
+    row.unsure = false;
+    if row.gone_at_ms.is_none() {
+        if row.seen == sent {
+            row.changed_at_ms = None;
+            row.next_at_ms = None;
+        } else {
+            // It changed meanwhile: the newer state has its own rest.
+            let due = row.next_at_ms.filter(|at| *at != NEVER_MS).unwrap_or(now_ms);
+            row.next_at_ms = Some(due.max(now_ms));
+            // It was back in the confirmed state when it was seen, and that is not what lies there any more.
+            row.changed_at_ms = row.changed_at_ms.or(Some(now_ms));
+        }
+    }
+    row
+}
+
+#[cfg(test)]
+mod properties;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::digest::Hash;
-    use crate::journal::{ConfirmedRow, DirId};
+    use crate::journal::DirId;
 
     const REST: Rest =
         Rest { settle: Duration::from_secs(2), settle_max: Duration::from_secs(300) };

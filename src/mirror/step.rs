@@ -170,6 +170,14 @@ impl Failure {
 }
 
 impl Outcome {
+    /// Where the service says that the file is visible.
+    pub(super) fn place(&self) -> Option<&[String]> {
+        match self {
+            Outcome::Instant { reply, .. } | Outcome::Confirmed(reply) => reply.path.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The word for a message.
     pub(super) fn name(&self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ use crate::config::{Config, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{Holder, Journal, JournalError, LockError, SetAside, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant, Rights};
-use crate::tree::{Root, Watcher};
+use crate::tree::{Lister, Root, Watcher};
 
 /// Facts that wait for the engine; tasks that have more to say wait.
 const FACTS: usize = 1024;
@@ -198,15 +198,16 @@ pub fn assemble(
         _ => None,
     };
     let mut mirrors = Vec::new();
-    let mut locals: Vec<(PathBuf, Vec<String>, bool)> = Vec::new();
+    let mut locals: Vec<(PathBuf, Lister, bool)> = Vec::new();
     for mirror in &config.mirrors {
         let watch = watcher.is_some() && wants_watch(mirror.watch, &mirror.local);
-        locals.push((mirror.local.clone(), mirror.exclude.clone(), watch));
+        locals.push((mirror.local.clone(), Lister::of(mirror), watch));
         mirrors.push(MirrorSettings {
             name: mirror.name.clone(),
             local: mirror.local.clone(),
             remote: mirror.remote.clone(),
             target: config.target(mirror),
+            names: mirror.names,
             settle: mirror.settle,
             settle_max: mirror.settle_max,
             rescan: mirror.rescan,
@@ -230,7 +231,7 @@ pub fn assemble(
         Mode::DryRun => None,
         _ => Some(requests_dir(config)).filter(|folder| make_requests_dir(folder)),
     };
-    let shell = Shell::new(client, watcher, &locals, requests, sender);
+    let shell = Shell::new(client, watcher, locals, requests, sender);
     Ok(Assembled { engine, shell, facts })
 }
 

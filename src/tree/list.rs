@@ -9,6 +9,7 @@ use super::entry::{Absent, DirMark, Found, Kind, Meaning, Skip, kind};
 use super::filter::{self, BaseRules, FileRules, IGNORE_FILE, Rule};
 use super::names;
 use super::root::{Root, RootError, RootId};
+use crate::config::{Mirror, Names};
 use crate::relpath::RelPath;
 
 /// Entries of one page.
@@ -22,6 +23,7 @@ pub struct Lister {
     local: PathBuf,
     rules: BaseRules,
     exclude: Vec<String>,
+    names: Names,
 }
 
 /// What decides whether an entry is mirrored.
@@ -38,10 +40,15 @@ pub struct Explained {
 }
 
 impl Lister {
-    /// For the root `local` with the `exclude` rules of its configuration.
+    /// For the root of a mirror, with the rules of its configuration.
     #[must_use]
-    pub fn new(local: PathBuf, exclude: &[String]) -> Lister {
-        Lister { local, rules: BaseRules::new(exclude), exclude: exclude.to_vec() }
+    pub fn of(mirror: &Mirror) -> Lister {
+        Lister {
+            local: mirror.local.clone(),
+            rules: BaseRules::new(&mirror.exclude),
+            exclude: mirror.exclude.clone(),
+            names: mirror.names,
+        }
     }
 
     /// Which directory the root is now.
@@ -161,7 +168,9 @@ impl Lister {
             return Kind::Skipped(skip);
         }
         match kind {
-            Kind::File(_) | Kind::Dir(_) if names::is_forbidden(name) => Kind::Skipped(Skip::Name),
+            Kind::File(_) | Kind::Dir(_) if names::remote_name(self.names, name).is_none() => {
+                Kind::Skipped(Skip::Name)
+            }
             other => other,
         }
     }

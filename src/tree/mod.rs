@@ -14,7 +14,9 @@ mod watch;
 pub use entry::{Absent, DirMark, Found, Kind, Skip};
 pub use filter::{IGNORE_FILE, Rule};
 pub use list::{Explained, Lister, PAGE};
-pub use names::{forbidden, is_forbidden};
+pub use names::{
+    escape, forbidden, is_forbidden, local_name, local_path, remote_name, remote_path, unescape,
+};
 pub use read::{ReadError, Reading, open};
 pub use root::{Root, RootError, RootId};
 pub use settle::{CLOCK_GRAIN_MS, settle_due};

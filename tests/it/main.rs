@@ -16,6 +16,7 @@ mod failing;
 mod matrix;
 mod mirroring;
 mod moves;
+mod names;
 mod outage;
 mod rooms;
 mod secrets;

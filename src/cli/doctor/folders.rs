@@ -1,14 +1,16 @@
 //! The folders that are mirrored: readable, on which filesystem, and whether the kernel can watch them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::time::Duration;
 
 use super::check::Check;
 use super::filesystem::{self, Filesystem};
 use crate::clock::{Clock, to_ms};
-use crate::config::{Mirror, Problem, WatchMode};
-use crate::relpath::RelPath;
-use crate::tree::{Absent, Lister, Watcher};
+use crate::config::{Mirror, Names, Problem, WatchMode};
+use crate::relpath::{RelPath, printable};
+use crate::tree::{Absent, Kind, Lister, Watcher, remote_name};
 
 /// Counting stops here: no kernel is asked for more watches.
 const MOST_DIRECTORIES: u64 = 2_000_000;
@@ -24,6 +26,10 @@ pub(super) struct Count {
     pub(super) unreadable: u64,
     /// The first of them, and why.
     pub(super) first: Option<String>,
+    /// Entries whose name is that of another in the same folder but for the case of letters.
+    pub(super) alike: u64,
+    /// The first of them, with the other.
+    pub(super) first_alike: Option<String>,
     /// Whether everything was seen.
     pub(super) complete: bool,
 }
@@ -40,7 +46,7 @@ pub(super) fn can_watch() -> bool {
 
 /// Counts the directories of a mirror as the daemon would list them, until `deadline_ms`.
 pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
-    let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+    let lister = Lister::of(mirror);
     let mut count = Count::default();
     let mut open = vec![RelPath::root()];
     while let Some(dir) = open.pop() {
@@ -51,6 +57,14 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
         let listed = lister.list(&dir, |found, _| {
             let directories = found.iter().filter(|entry| entry.kind.is_dir());
             open.extend(directories.map(|entry| dir.join(&entry.name)));
+            let mirrored =
+                found.iter().filter(|entry| matches!(entry.kind, Kind::File(_) | Kind::Dir(_)));
+            for (one, other) in alike(mirror.names, mirrored.map(|entry| entry.name.as_slice())) {
+                count.alike += 1;
+                count.first_alike.get_or_insert_with(|| {
+                    format!("{}/{} and {}", mirror.local.display(), dir.join(one), printable(other))
+                });
+            }
             clock.now().mono_ms < deadline_ms
         });
         match listed {
@@ -58,13 +72,30 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
             Ok(()) | Err(Absent::Gone) => {}
             Err(Absent::Root(why) | Absent::Unreadable(why) | Absent::Short(why)) => {
                 count.unreadable += 1;
-                let shown = mirror.local.join(dir.as_path());
-                count.first.get_or_insert_with(|| format!("{}: {why}", shown.display()));
+                let shown = mirror.local.display();
+                count.first.get_or_insert_with(|| format!("{shown}/{dir}: {why}"));
             }
         }
     }
     count.complete = clock.now().mono_ms < deadline_ms;
     count
+}
+
+/// Names whose copies have one name when the case of letters does not count: each with the first that it is like. Looked for in one
+/// page of a listing: that is nearly every folder, and needs little memory in the others.
+fn alike<'a>(rule: Names, names: impl Iterator<Item = &'a [u8]>) -> Vec<(&'a [u8], &'a [u8])> {
+    let mut known: HashMap<String, &[u8]> = HashMap::new();
+    let mut found = Vec::new();
+    for name in names {
+        let Some(copy) = remote_name(rule, name) else { continue };
+        match known.entry(copy.to_lowercase()) {
+            Entry::Occupied(first) => found.push((*first.get(), name)),
+            Entry::Vacant(free) => {
+                free.insert(name);
+            }
+        }
+    }
+    found
 }
 
 /// When counting that begins now has to end.
@@ -131,6 +162,21 @@ pub(super) fn unreadable(mirror: &str, count: &Count) -> Option<Check> {
     };
     let hint = "let the user of the service read it, or exclude it";
     Some(Check::warning(name, message, hint))
+}
+
+/// What counting said about names that may be one to the service.
+pub(super) fn alike_names(mirror: &str, count: &Count) -> Option<Check> {
+    let first = count.first_alike.as_ref()?;
+    let message = match count.alike {
+        1 => format!(
+            "the copies of two entries have names that differ only in the case of letters: {first}"
+        ),
+        many => format!(
+            "the copies of {many} entries have names that differ from another only in the case of letters, as {first}"
+        ),
+    };
+    let hint = "it is not documented whether the service tells them apart: see `smh-mirror errors`, or rename one";
+    Some(Check::warning(format!("mirror.{mirror}"), message, hint))
 }
 
 /// All directories against the watches that the kernel allows.
@@ -240,6 +286,33 @@ mod tests {
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.message.contains(said), "{check:?}");
         }
+    }
+
+    #[test]
+    fn names_that_differ_only_in_case_are_found() {
+        let of = |names: &[&'static str]| {
+            alike(Names::Escape, names.iter().map(|name| name.as_bytes()))
+                .into_iter()
+                .map(|(one, other)| (String::from_utf8_lossy(one), String::from_utf8_lossy(other)))
+                .map(|(one, other)| format!("{one} {other}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["A", "B", "a", "ab", "\u{c9}", "\u{e9}"]), ["A a", "\u{c9} \u{e9}"]);
+        assert_eq!(of(&["Ab", "aB", "ab", "b"]), ["Ab aB", "Ab ab"]);
+        assert_eq!(of(&["%3A", "%3a", ":", "?A", "?a"]), ["%3a :", "?A ?a"]);
+        let not_text = [b"\xff".as_slice(), b"\xfe"];
+        assert!(alike(Names::Skip, not_text.into_iter()).is_empty());
+        assert!(alike(Names::Escape, not_text.into_iter()).is_empty());
+        let count = |alike, first: Option<&str>| Count {
+            alike,
+            first_alike: first.map(str::to_owned),
+            ..Count::default()
+        };
+        assert_eq!(alike_names("docs", &count(0, None)), None);
+        let one = alike_names("docs", &count(1, Some("/x/A and a"))).unwrap();
+        assert!(one.message.contains("two entries") && one.message.contains("/x/A and a"));
+        let many = alike_names("docs", &count(3, Some("/x/A and a"))).unwrap();
+        assert!(many.message.contains("3 entries"), "{many:?}");
     }
 
     #[test]

@@ -75,10 +75,12 @@ impl Core {
         let now_ms = work.now.unix_ms;
         match result {
             Ok(RemoteListing::Page { entries, last }) => {
+                let mirror = self.mirror_of(work, dir)?;
                 for entry in entries {
-                    let id = EntryId { dir, name: entry.name.into_bytes() };
-                    // An empty name is not one; it would stand for the directory.
-                    if !id.name.is_empty() {
+                    // What is the copy of no entry is nobody's business.
+                    if let Some(id) =
+                        mirror.and_then(|index| self.entry_of(index, dir, &entry.name))
+                    {
                         let row = RemoteRow { size: entry.size, crc64: entry.crc64 };
                         work.turn.put_remote(&id, row)?;
                     }
@@ -116,6 +118,11 @@ impl Core {
             self.held.remove(&due.file.id);
         }
         Ok(())
+    }
+
+    fn mirror_of(&self, work: &Work<'_>, dir: DirId) -> Result<Option<usize>, JournalError> {
+        let Some(row) = work.turn.dir(dir)? else { return Ok(None) };
+        Ok(self.mirrors.iter().position(|state| state.id == row.mirror))
     }
 
     /// Directories that the listing of their parent does not show need no listing of their own.

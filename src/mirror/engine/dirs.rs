@@ -2,11 +2,13 @@
 
 use super::{Core, DirJob, Work};
 use crate::failure::Class;
-use crate::journal::{Activity, DirRow, EntryId, JournalError, NEVER_MS, TroubleRow};
+use crate::journal::{Activity, DirId, DirRow, EntryId, JournalError, NEVER_MS, TroubleRow};
 use crate::mirror::backoff;
 use crate::mirror::facts::{DirJobId, Effect, Event};
 use crate::mirror::gate::Blame;
 use crate::mirror::step::Failure;
+use crate::relpath::RelPath;
+use crate::tree::{local_name, remote_path};
 
 /// Files held in memory while no slot goes to directories without files.
 const EMPTY_SHARE: usize = 4;
@@ -30,7 +32,7 @@ impl Core {
             return Ok(true);
         }
         let Some(target) = self.target(mirror, &dir.path) else {
-            let failure = Failure::new(Class::Permanent, "the name is not UTF-8");
+            let failure = Failure::new(Class::Permanent, "the service does not take the name");
             self.directory_failed(work, dir, failure, Blame::Entry)?;
             return Ok(false);
         };
@@ -148,7 +150,9 @@ impl Core {
             Class::Defect => attempts >= backoff::DEFECT_TRIES,
             _ => false,
         };
-        let counted = blame == Blame::Entry;
+        // It went while it was to be made: nothing is wrong with what is not there.
+        let gone = row.gone_at_ms.is_some();
+        let counted = blame == Blame::Entry && !gone;
         let next_at_ms = if blocked {
             NEVER_MS
         } else if counted {
@@ -156,7 +160,7 @@ impl Core {
         } else {
             now_ms + 500
         };
-        work.turn.set_dir_next(row.id, Some(next_at_ms))?;
+        work.turn.set_dir_next(row.id, (!gone).then_some(next_at_ms))?;
         for file in self.parked.remove(&row.id).unwrap_or_default() {
             self.held.remove(&file.file.id);
             if !blocked {
@@ -200,16 +204,15 @@ impl Core {
             .unwrap_or_default()
     }
 
-    /// Where an entry has to be on the remote; `None`: its name is no text.
-    pub(super) fn target(
-        &self,
-        mirror: usize,
-        path: &crate::relpath::RelPath,
-    ) -> Option<Vec<String>> {
-        let mut target = self.settings.mirrors.get(mirror)?.remote.clone();
-        for segment in path.segments() {
-            target.push(std::str::from_utf8(segment).ok()?.to_owned());
-        }
-        Some(target)
+    /// Where an entry has to be on the remote; `None`: a name on the way is left out.
+    pub(super) fn target(&self, mirror: usize, path: &RelPath) -> Option<Vec<String>> {
+        let settings = self.settings.mirrors.get(mirror)?;
+        remote_path(settings.names, &settings.remote, path)
+    }
+
+    /// The entry of a directory whose copy has this name; `None`: that of none has.
+    pub(super) fn entry_of(&self, mirror: usize, dir: DirId, remote: &str) -> Option<EntryId> {
+        let name = local_name(self.settings.mirrors.get(mirror)?.names, remote)?;
+        Some(EntryId { dir, name })
     }
 }

@@ -3,11 +3,12 @@
 use super::{Active, Core, Work};
 use crate::failure::Class;
 use crate::journal::{
-    Activity, ConditionKind, ConfirmedRow, EntryId, FileRow, JournalError, NEVER_MS, TroubleRow,
+    Activity, ConditionKind, ConfirmedRow, EntryId, JournalError, NEVER_MS, TroubleRow,
 };
 use crate::mirror::backoff;
 use crate::mirror::facts::{Event, Sent};
 use crate::mirror::gate::Blame;
+use crate::mirror::plan;
 use crate::mirror::step::Failure;
 use crate::mirror::transfer::{End, How};
 use crate::relpath::RelPath;
@@ -165,37 +166,11 @@ impl Core {
             self.service_answered(work)?;
             self.found_room(work, sent.size)?;
         }
-        let deleted = self.delete_at(work, mirror);
-        let row = match work.turn.file(entry)? {
-            Some(mut row) => {
-                row.confirmed = Some(confirmed);
-                row.unsure = false;
-                if row.gone_at_ms.is_none() {
-                    if row.seen == sent {
-                        row.changed_at_ms = None;
-                        row.next_at_ms = None;
-                    } else {
-                        // It changed meanwhile: the newer state has its own rest.
-                        let due = row.next_at_ms.filter(|at| *at != NEVER_MS).unwrap_or(now_ms);
-                        row.next_at_ms = Some(due.max(now_ms));
-                    }
-                }
-                row
-            }
-            // It vanished while it was sent: the library has it, and the journal must know that.
-            None => FileRow {
-                id: entry.clone(),
-                seen: sent,
-                confirmed: Some(confirmed),
-                changed_at_ms: None,
-                next_at_ms: None,
-                gone_at_ms: Some(now_ms),
-                unsure: false,
-            },
-        };
+        let row = work.turn.file(entry)?;
+        let row = plan::file_confirmed(entry, row, confirmed, now_ms);
         work.turn.put_file(&row)?;
         if row.gone_at_ms.is_some() {
-            work.turn.set_file_delete(entry, deleted)?;
+            work.turn.set_file_delete(entry, self.delete_at(work, mirror))?;
         }
         work.turn.remove_trouble(entry)?;
         work.turn.remove_remote(entry)?;

@@ -100,6 +100,8 @@ struct Core {
     /// Files that were not still for one read although their patience was over: no cap before this time, in
     /// milliseconds since the Unix epoch.
     restless: HashMap<EntryId, i64>,
+    /// Files whose copy was replaced by that of another one while they were being sent.
+    overtaken: BTreeSet<EntryId>,
     /// How often an entry ended a burst of throttling.
     throttled: BTreeMap<EntryId, u32>,
     stopping: bool,
@@ -276,6 +278,7 @@ impl Engine {
                 next_number: 0,
                 picks: 0,
                 restless: HashMap::new(),
+                overtaken: BTreeSet::new(),
                 throttled: BTreeMap::new(),
                 stopping: false,
                 last_refusal: String::new(),

@@ -142,11 +142,7 @@ impl Core {
     }
 
     /// What is gone may be on its way under another name: what only waits to rest goes first, unless that never ends.
-    fn wait_for_uploads(
-        &mut self,
-        work: &Work<'_>,
-        index: usize,
-    ) -> Result<bool, JournalError> {
+    fn wait_for_uploads(&mut self, work: &Work<'_>, index: usize) -> Result<bool, JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(false) };
         if !work.turn.has_fresh_work(state.id)? {
             state.removals_waiting_since_ms = None;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::config::Names;
 use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
@@ -14,6 +15,7 @@ use crate::tree::{Absent, DirMark, Found, Kind, RootId};
 /// Some directory.
 const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false });
 
+mod names;
 mod seeing;
 
 const SETTLE: Duration = Duration::from_secs(2);
@@ -49,6 +51,7 @@ impl Hand {
             local: PathBuf::from(format!("/m{n}")),
             remote: if n == 0 { Vec::new() } else { vec![format!("r{n}")] },
             target: format!("lib/-/{n}"),
+            names: Names::Skip,
             settle: SETTLE,
             settle_max: Duration::from_secs(300),
             rescan: Duration::from_secs(3600),

@@ -4,13 +4,15 @@ use super::dirs::DIRECTORY_BLOCKED;
 use super::{Active, Core, Work};
 use crate::failure::Class;
 use crate::journal::{
-    DueFile, JournalError, LARGE, NEVER_MS, Share, TroubleRow, UploadRow, UploadStage,
+    DueFile, EntryId, JournalError, LARGE, NEVER_MS, Share, TroubleRow, UploadRow, UploadStage,
 };
 use crate::mirror::facts::{Effect, TransferId};
 use crate::mirror::gate::Blame;
 use crate::mirror::quota::Room;
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::mirror::transfer::{Decision, Known, Next, Note, Transfer};
+use crate::relpath::RelPath;
+use crate::tree::local_path;
 
 /// Files of a share taken from the journal at a time; more are taken when a quarter of them is left.
 const WINDOW: usize = 1024;
@@ -143,7 +145,7 @@ impl Core {
             }
             let Some(target) = self.target(mirror, &path) else {
                 self.held.remove(&row.id);
-                let failure = Failure::new(Class::Permanent, "the name is not UTF-8");
+                let failure = Failure::new(Class::Permanent, "the service does not take the name");
                 self.file_failed(work, mirror, &row.id, &path, failure, Blame::Entry)?;
                 continue;
             };
@@ -207,10 +209,7 @@ impl Core {
             // It failed and waits: so does everything in it.
             Some(next)
                 if next > work.now.unix_ms
-                    && work
-                        .turn
-                        .trouble(&crate::journal::EntryId { dir: dir.id, name: Vec::new() })?
-                        .is_some() =>
+                    && work.turn.trouble(&EntryId { dir: dir.id, name: Vec::new() })?.is_some() =>
             {
                 self.held.remove(&due.file.id);
                 work.turn.set_file_next(&due.file.id, next.saturating_add(1))
@@ -239,7 +238,20 @@ impl Core {
             self.moves_refused(work);
         }
         let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
+        let mirror = active.mirror;
+        let elsewhere =
+            outcome.place().filter(|path| *path != active.transfer.target).map(<[_]>::to_vec);
         let decision = active.transfer.on(outcome);
+        // A service that does not tell two names apart stored the one over the other.
+        if let Some(path) = elsewhere
+            && let Some(id) = self.mirrored_at(work, mirror, &path)?
+        {
+            work.turn.set_unsure(&id, work.now.unix_ms)?;
+            if self.transfers.values().any(|active| active.entry == id) {
+                // Whether its own answer is older or newer than that nobody knows.
+                self.overtaken.insert(id);
+            }
+        }
         self.apply(work, number, decision)
     }
 
@@ -275,7 +287,8 @@ impl Core {
         }
         match decision.next {
             Next::Step(Step::DeleteCopy { path, .. })
-                if self.is_mirrored(work, number, &path)? =>
+                // The journal knows a file that has its copy there: then it may not be a copy of this one.
+                if self.mirrored_at(work, active.mirror, &path)?.is_some() =>
             {
                 let why = "a file of that name is mirrored there, so it was left alone";
                 let outcome = Outcome::Failed(Failure::new(Class::Defect, why));
@@ -303,27 +316,37 @@ impl Core {
                     self.held.remove(gone);
                 }
                 work.out.effects.push(Effect::Forget(number));
-                self.ended(work, active, end)
+                let entry = active.entry.clone();
+                self.ended(work, active, end)?;
+                if self.overtaken.remove(&entry) {
+                    work.turn.set_unsure(&entry, work.now.unix_ms)?;
+                }
+                Ok(())
             }
         }
     }
 
-    /// Whether the journal knows a file of the name that the service gave a copy: then it may not be a copy.
-    fn is_mirrored(
+    /// The file that has its copy at a place in the library, as far as the journal knows.
+    fn mirrored_at(
         &self,
         work: &Work<'_>,
-        number: TransferId,
-        path: &[String],
-    ) -> Result<bool, JournalError> {
-        let (Some(active), Some(name)) = (self.transfers.get(&number), path.last()) else {
-            return Ok(false);
+        mirror: usize,
+        remote: &[String],
+    ) -> Result<Option<EntryId>, JournalError> {
+        let (Some(state), Some(settings)) =
+            (self.mirrors.get(mirror), self.settings.mirrors.get(mirror))
+        else {
+            return Ok(None);
         };
-        let id = crate::journal::EntryId { dir: active.entry.dir, name: name.clone().into_bytes() };
-        Ok(work.turn.file(&id)?.is_some())
+        let path = local_path(settings.names, &settings.remote, remote);
+        let Some((dir, name)) = path.as_ref().and_then(RelPath::split) else { return Ok(None) };
+        let Some(dir) = work.turn.dir_at(state.id, &dir)? else { return Ok(None) };
+        let id = EntryId { dir: dir.id, name: name.to_vec() };
+        Ok(work.turn.file(&id)?.map(|row| row.id))
     }
 
     /// How often in a row a file failed. That the space is full is not held against what was sent.
-    fn tries(&self, work: &Work<'_>, id: &crate::journal::EntryId) -> Result<u32, JournalError> {
+    fn tries(&self, work: &Work<'_>, id: &EntryId) -> Result<u32, JournalError> {
         let trouble = work.turn.trouble(id)?;
         Ok(trouble.filter(|t| t.class != Class::Quota).map_or(0, |t| t.attempts))
     }

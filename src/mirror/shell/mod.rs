@@ -58,23 +58,19 @@ struct Inner {
 
 impl Shell {
     /// A shell that reports to `facts`. Without a client (a dry run) nothing is sent; without a
-    /// watcher nothing is watched. `mirrors`: root, exclude rules, and whether to watch. `requests`: the
+    /// watcher nothing is watched. `mirrors`: root, what lists it, and whether to watch. `requests`: the
     /// folder in which commands leave requests.
     #[must_use]
     pub fn new(
         client: Option<Client>,
         watcher: Option<Arc<Watcher>>,
-        mirrors: &[(PathBuf, Vec<String>, bool)],
+        mirrors: Vec<(PathBuf, Lister, bool)>,
         requests: Option<PathBuf>,
         facts: mpsc::Sender<Fact>,
     ) -> Shell {
         let mirrors = mirrors
-            .iter()
-            .map(|(root, exclude, watch)| Local {
-                root: root.clone(),
-                lister: Lister::new(root.clone(), exclude),
-                watch: *watch,
-            })
+            .into_iter()
+            .map(|(root, lister, watch)| Local { root, lister, watch })
             .collect();
         Shell {
             inner: Arc::new(Inner {

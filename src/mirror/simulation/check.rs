@@ -42,10 +42,10 @@ pub(super) fn invariants(world: &mut World) {
         if world.service.copies.contains(target) {
             continue;
         }
-        let path = path_of(world, target);
+        let paths = world.paths_of(target);
         assert!(
-            world.disk.ever.contains(&(path.clone(), *content)),
-            "{path}: the library holds what never was there"
+            paths.iter().any(|path| world.disk.ever.contains(&(path.clone(), *content))),
+            "{paths:?}: the library holds what never was there"
         );
     }
     // (3), (4) nothing is ever removed but a copy under a wrong name, and what `World::delete` checks.
@@ -76,15 +76,6 @@ pub(super) fn nothing_unseen(world: &mut World) {
             "{path}: nobody saw that it went, and nothing says so"
         );
     }
-}
-
-fn path_of(world: &World, target: &[String]) -> RelPath {
-    let root = world.target(&RelPath::root()).len();
-    target
-        .get(root..)
-        .unwrap_or_default()
-        .iter()
-        .fold(RelPath::root(), |path, name| path.join(name.as_bytes()))
 }
 
 /// In the end: everything that can be mirrored is, and whatever is not is named.

@@ -3,7 +3,7 @@
 use super::check;
 use super::disk::{Content, Node};
 use super::world::{Mood, World};
-use crate::config::{Delete, MaxDelete};
+use crate::config::{Delete, MaxDelete, Names};
 use crate::digest::BEGINNING_LEN;
 use crate::failure::Class;
 use crate::relpath::RelPath;
@@ -13,7 +13,11 @@ const HEAL_TURNS: usize = 20_000;
 /// Simulated time after which it must: blocked retries, back-off and a full scan fit in.
 const HEAL_MS: i64 = 12 * 3_600_000;
 /// Names are few, so that the changes meet.
-const NAMES: &[&str] = &["a", "b", "c", "d", "poison"];
+const NAMES: &[&[u8]] = &[b"a", b"b", b"c", b"d", b"poison"];
+/// Names of mirrors that escape them: two that look like one another's copy, and one that is not UTF-8.
+const ESCAPED: &[&[u8]] = &[b"a:b", b"a%3Ab", b"\xff", b"d.", b"poison?"];
+/// Names that are always taken, and not always written in the same way.
+const EITHER: &[&[u8]] = &[b"a", b"a%3Ab", b" c", b"d.", b"poison"];
 const SIZES: &[u64] = &[0, 7, 7, 100, BEGINNING_LEN, BEGINNING_LEN + 5, 9 * BEGINNING_LEN];
 
 /// A history that is made again from its seed.
@@ -70,7 +74,14 @@ impl History {
             },
         };
         let root: &[&str] = if dice.bool() { &["base", "deep"] } else { &[] };
-        let mut world = World::new(dice.u64(..), mood, root);
+        // With dice of its own: the rest of a history does not depend on it.
+        let (names, changes) = match fastrand::Rng::with_seed(!self.seed).u8(0..6) {
+            0 | 1 => (Names::Escape, false),
+            2 => (Names::Skip, true),
+            _ => (Names::Skip, false),
+        };
+        let mut world = World::new(dice.u64(..), mood, root, names);
+        (world.changes_names, world.both_names) = (changes, changes);
         // Something is there from the beginning, on both sides.
         for _ in 0..world.rng.usize(0..6) {
             change(&mut world);
@@ -284,12 +295,17 @@ fn some_dir(world: &mut World) -> RelPath {
 
 fn some_path(world: &mut World) -> RelPath {
     let dir = some_dir(world);
-    let name = *world.rng.choice(NAMES).unwrap_or(&"a");
-    if dir.segments().count() > 3 {
-        RelPath::root().join(name.as_bytes())
-    } else {
-        dir.join(name.as_bytes())
-    }
+    let name = some_name(world);
+    if dir.segments().count() > 3 { RelPath::root().join(name) } else { dir.join(name) }
+}
+
+fn some_name(world: &mut World) -> &'static [u8] {
+    let names = match (world.changes_names, world.names) {
+        (true, _) => EITHER,
+        (false, Names::Escape) => ESCAPED,
+        (false, Names::Skip) => NAMES,
+    };
+    world.rng.choice(names).copied().unwrap_or(b"a")
 }
 
 fn some_file(world: &mut World) -> Option<RelPath> {
@@ -420,7 +436,7 @@ fn make_anew(world: &mut World, size: u64) {
     world.disk.make_dir(&path);
     world.hint(&path);
     let now_ms = world.now.unix_ms;
-    let file = path.join(world.rng.choice(NAMES).unwrap_or(&"a").as_bytes());
+    let file = path.join(some_name(world));
     let content = world.disk.fresh_content(size);
     world.disk.write(&file, content, false, false, now_ms);
     world.hint(&file);
@@ -431,6 +447,7 @@ fn heal(world: &mut World) {
     world.mood.faults = 0.0;
     world.mood.lost_hints = 0.0;
     world.mood.power_cuts = false;
+    world.changes_names = false;
     world.outage = None;
     world.service.room = None;
     world.root_is_back();

@@ -2,6 +2,7 @@
 
 use super::disk::Node;
 use super::world::{Mood, World};
+use crate::config::Names;
 use crate::failure::Class;
 use crate::relpath::RelPath;
 
@@ -10,8 +11,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// A service that has not worked for a while, with many files waiting.
 fn outage(class: Class) -> World {
-    let mood = Mood::calm();
-    let mut world = World::new(7, mood, &["base"]);
+    let mut world = World::new(7, Mood::calm(), &["base"], Names::Skip);
     for n in 0..FILES {
         let path = RelPath::root().join(format!("f{n}").as_bytes());
         let content = world.disk.fresh_content(100 + n as u64);
@@ -67,8 +67,7 @@ fn a_service_that_does_not_work_is_asked_a_few_times_a_minute() {
 
 #[test]
 fn one_poisoned_file_delays_nobody() {
-    let mood = Mood::calm();
-    let mut world = World::new(7, mood, &["base"]);
+    let mut world = World::new(7, Mood::calm(), &["base"], Names::Skip);
     for n in 0..FILES {
         let name = if n == 0 { "poison".to_owned() } else { format!("f{n}") };
         let path = RelPath::root().join(name.as_bytes());

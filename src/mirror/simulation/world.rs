@@ -12,7 +12,7 @@ use fastrand::Rng;
 use super::disk::{Content, Disk, Node};
 use super::service::{Service, refusal};
 use crate::clock::Now;
-use crate::config::{Delete, MaxDelete};
+use crate::config::{Delete, MaxDelete, Names};
 use crate::failure::Class;
 use crate::journal::Journal;
 use crate::mirror::engine::Engine;
@@ -22,7 +22,7 @@ use crate::mirror::facts::{
 };
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::relpath::RelPath;
-use crate::tree::{RootError, RootId};
+use crate::tree::{RootError, RootId, local_name, remote_path};
 
 /// Entries of one page of a listing: few, so that directories change between pages.
 const PAGE: usize = 3;
@@ -118,10 +118,16 @@ pub(super) struct World {
     pub(super) time_is_unsure: bool,
     /// A person wanted copies to be kept.
     pub(super) kept: bool,
+    /// How names are written in the library.
+    pub(super) names: Names,
+    /// A person changes that at times, while no process runs.
+    pub(super) changes_names: bool,
+    /// Copies under names of the other kind are there too.
+    pub(super) both_names: bool,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, mood: Mood, remote_root: &[&str]) -> World {
+    pub(super) fn new(seed: u64, mood: Mood, remote_root: &[&str], names: Names) -> World {
         let mut world = World {
             rng: Rng::with_seed(seed),
             disk: Disk::new(),
@@ -148,6 +154,9 @@ impl World {
             absent: BTreeMap::new(),
             time_is_unsure: false,
             kept: false,
+            names,
+            changes_names: false,
+            both_names: false,
         };
         world.service.has_bin = world.rng.u8(0..4) > 0;
         let journal = Journal::in_memory().expect("a journal");
@@ -161,7 +170,8 @@ impl World {
                 name: "m".into(),
                 local: PathBuf::from("/m"),
                 remote: self.remote_root.clone(),
-                target: "lib/-/x".into(),
+                target: format!("lib/-/x {:?}", self.names),
+                names: self.names,
                 settle: Duration::from_secs(2),
                 settle_max: Duration::from_secs(60),
                 rescan: Duration::from_secs(3600),
@@ -202,11 +212,20 @@ impl World {
     }
 
     pub(super) fn target(&self, path: &RelPath) -> Vec<String> {
-        let mut target = self.remote_root.clone();
-        for name in path.segments() {
-            target.push(String::from_utf8_lossy(name).into_owned());
-        }
-        target
+        remote_path(self.names, &self.remote_root, path).expect("names that are taken")
+    }
+
+    /// The paths whose copy may lie there: one for each way of writing names.
+    pub(super) fn paths_of(&self, target: &[String]) -> Vec<RelPath> {
+        let below = target.get(self.remote_root.len()..).unwrap_or_default();
+        let path = |rule| {
+            below
+                .iter()
+                .try_fold(RelPath::root(), |path, name| Some(path.join(&local_name(rule, name)?)))
+        };
+        let other = if self.names == Names::Skip { Names::Escape } else { Names::Skip };
+        let rules = if self.both_names { vec![self.names, other] } else { vec![self.names] };
+        rules.into_iter().filter_map(path).collect()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -300,6 +319,15 @@ impl World {
         self.watches.clear();
         let ms = self.rng.i64(1..5_000);
         self.wait(ms);
+        if self.changes_names && self.rng.bool() {
+            // Nothing is so late that it comes after that.
+            while self.ghosts_left() {
+                self.ghost();
+            }
+            self.names = if self.names == Names::Skip { Names::Escape } else { Names::Skip };
+            // What is known of the other copies is forgotten, and so are their keys.
+            self.keys_leaked = true;
+        }
         self.begin(journal);
     }
 

@@ -334,3 +334,13 @@ fn what_cannot_be_looked_at_does_not_go_round_with_the_listing_above_it() {
     }
     assert_eq!(lists(&turned), Vec::<String>::new());
 }
+
+#[test]
+fn a_directory_that_went_while_it_was_to_be_made_is_not_in_trouble() {
+    let mut hand = Hand::new();
+    let job = hand.one_directory(false);
+    hand.looked("d", Err(Absent::Gone));
+    let result = Err(Failure::new(Class::Permanent, "the name is too long"));
+    hand.turn(vec![Fact::Directory { job, result }]);
+    assert_eq!(blocked(hand), 0);
+}
