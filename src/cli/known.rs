@@ -13,7 +13,7 @@ use crate::journal::{
 };
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Explained, Kind, Lister, Skip};
+use crate::tree::{Absent, Explained, Kind, Lister, Selection, Skip};
 
 /// One path, with everything that is known of it.
 pub(super) struct Known<'c> {
@@ -53,7 +53,7 @@ impl<'c> Known<'c> {
             let note = "it belongs to no mirror".to_owned();
             return Ok(Known { place: None, asked, state: "unknown", note });
         };
-        let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+        let lister = Lister::new(mirror.local.clone(), Selection::of(mirror));
         let mut place = Place {
             mirror,
             explained: lister.explain(&path),
@@ -183,6 +183,10 @@ pub(super) fn skipped(skip: Skip) -> &'static str {
         Skip::Excluded => SkipReason::Excluded,
         Skip::Temporary => SkipReason::Temporary,
         Skip::Symlink => SkipReason::Symlink,
+        Skip::SymlinkOutside => SkipReason::SymlinkOutside,
+        Skip::SymlinkDangling => SkipReason::SymlinkDangling,
+        Skip::SymlinkLoop => SkipReason::SymlinkLoop,
+        Skip::Loop => SkipReason::Loop,
         Skip::Special => SkipReason::Special,
         Skip::Name => SkipReason::Name,
     }

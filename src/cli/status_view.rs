@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::journal::{ConditionKind, MirrorStatus, Reader};
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
-use crate::tree::Lister;
+use crate::tree::{Lister, Selection};
 
 /// All mirrors at one moment.
 pub(super) struct View {
@@ -62,7 +62,7 @@ pub(super) fn collect_audited(
             if !verdict::is_same(config, mirror, &known) {
                 continue;
             }
-            let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+            let lister = Lister::new(mirror.local.clone(), Selection::of(mirror));
             let found = audit(reader, &known, &lister, &RelPath::root()).map_err(unexpected)?;
             audits.push((mirror.name.clone(), found));
         }

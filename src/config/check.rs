@@ -5,7 +5,7 @@ use std::path::Path;
 use super::document::Reader;
 use super::draft::Draft;
 use super::error::Wrong;
-use super::{Config, Delete, Names, Symlinks, units};
+use super::{Config, Delete, Names, units};
 
 /// Mirrors against each other and against the state folder.
 pub(super) fn across(reader: &mut Reader<'_>, drafts: &[Draft], state_dir: Option<&Path>) {
@@ -142,9 +142,6 @@ pub(super) fn unsupported(config: &Config) -> Vec<(String, Wrong)> {
         }
         if mirror.names != Names::Skip {
             refuse(key("names"), "mirroring under another name", "\"skip\"");
-        }
-        if mirror.symlinks != Symlinks::Skip {
-            refuse(key("symlinks"), "following symbolic links", "\"skip\"");
         }
     }
     if config.transfer.bandwidth_limit != 0 {

@@ -171,7 +171,6 @@ fn what_is_not_built_yet_is_refused() {
         ("delete = 'recycle'", "mirror.a.delete"),
         ("delete = 'permanent'", "mirror.a.delete"),
         ("names = 'escape'", "mirror.a.names"),
-        ("symlinks = 'follow'", "mirror.a.symlinks"),
         ("[transfer]\nbandwidth_limit = '20MiB'", "transfer.bandwidth_limit"),
         ("[metrics]\nlisten = '127.0.0.1:9464'", "metrics.listen"),
     ] {

@@ -91,6 +91,8 @@ pub struct Mirror {
     pub remote: Vec<String>,
     /// Gitignore rules, after those of `.smh-mirrorignore` files.
     pub exclude: Vec<String>,
+    /// The names of temporary files are left out.
+    pub exclude_temporary: bool,
     /// How long a path must be quiet before it is read.
     pub settle: Duration,
     /// When a path that never rests is read all the same.

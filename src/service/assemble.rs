@@ -11,7 +11,7 @@ use crate::config::{Config, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{Holder, Journal, JournalError, LockError, SetAside, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant};
-use crate::tree::{Root, Watcher};
+use crate::tree::{Root, Selection, Watcher};
 
 /// Facts that wait for the engine; tasks that have more to say wait.
 const FACTS: usize = 1024;
@@ -195,10 +195,10 @@ pub fn assemble(
         _ => None,
     };
     let mut mirrors = Vec::new();
-    let mut locals: Vec<(PathBuf, Vec<String>, bool)> = Vec::new();
+    let mut locals: Vec<(PathBuf, Selection, bool)> = Vec::new();
     for mirror in &config.mirrors {
         let watch = watcher.is_some() && wants_watch(mirror.watch, &mirror.local);
-        locals.push((mirror.local.clone(), mirror.exclude.clone(), watch));
+        locals.push((mirror.local.clone(), Selection::of(mirror), watch));
         mirrors.push(MirrorSettings {
             name: mirror.name.clone(),
             local: mirror.local.clone(),

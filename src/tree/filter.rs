@@ -10,29 +10,11 @@ use std::path::Path;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::entry::Skip;
+use crate::config::TEMPORARY_NAMES;
 use crate::relpath::RelPath;
 
 /// Rules for the directory it lies in and everything below.
 pub const IGNORE_FILE: &str = ".smh-mirrorignore";
-
-/// Names that programs use while they write or lock, and that nobody wants back. Deliberately short:
-/// leaving out too much loses a file, leaving out too little costs an upload.
-const TEMPORARY: &[&str] = &[
-    // vim
-    ".*.sw[opx]",
-    // Emacs
-    ".#*",
-    // LibreOffice, Microsoft Office
-    ".~lock.*#",
-    "~$*",
-    // GLib's atomic save
-    ".goutputstream-??????",
-    // A file that is open somewhere and was deleted, on NFS and FUSE
-    ".nfs0000*",
-    ".fuse_hidden*",
-    // Browser downloads
-    "*.crdownload",
-];
 
 /// Rules of the configuration and the built-in ones; the same for a whole mirror.
 #[derive(Debug, Clone)]
@@ -49,10 +31,12 @@ pub(super) struct FileRules {
 }
 
 impl BaseRules {
-    /// Lines that are not valid were refused with the configuration; here they match nothing.
-    pub(super) fn new(exclude: &[String]) -> BaseRules {
+    /// Lines that are not valid were refused with the configuration; here they match nothing. `temporary`: the names of
+    /// temporary files are left out too.
+    pub(super) fn new(exclude: &[String], temporary: bool) -> BaseRules {
+        let names: &[&str] = if temporary { TEMPORARY_NAMES } else { &[] };
         BaseRules {
-            temporary: build(TEMPORARY.iter().copied()),
+            temporary: build(names.iter().copied()),
             exclude: build(exclude.iter().map(String::as_str)),
         }
     }
@@ -61,7 +45,8 @@ impl BaseRules {
 impl FileRules {
     /// Rules from the text of the ignore file in `dir`.
     pub(super) fn new(dir: RelPath, text: &str) -> FileRules {
-        FileRules { dir, rules: build(text.lines()) }
+        // Editors that put a mark at the beginning of a text do not mean it to be a part of the first rule.
+        FileRules { dir, rules: build(text.strip_prefix('\u{feff}').unwrap_or(text).lines()) }
     }
 }
 
@@ -148,7 +133,8 @@ pub(super) fn explain(
         Source::BuiltIn => Rule::BuiltIn { text },
         Source::File(rules) => {
             let all = texts.iter().find(|(dir, _)| *dir == rules.dir).map(|(_, text)| text);
-            let line = all.and_then(|all| last_place(all.lines(), &text)).map(|at| at + 1);
+            let lines = all.map(|all| all.strip_prefix('\u{feff}').unwrap_or(all).lines());
+            let line = lines.and_then(|lines| last_place(lines, &text)).map(|at| at + 1);
             Rule::File { dir: rules.dir.clone(), line, text }
         }
         Source::Config => {
@@ -225,7 +211,7 @@ mod tests {
 
     #[test]
     fn rules_of_the_configuration() {
-        let base = BaseRules::new(&["*.tmp".into(), "/cache/".into(), "!keep.tmp".into()]);
+        let base = BaseRules::new(&["*.tmp".into(), "/cache/".into(), "!keep.tmp".into()], true);
         assert_eq!(check(&base, &[], "a/b.tmp", false), Some(Skip::Excluded));
         assert_eq!(check(&base, &[], "a/keep.tmp", false), None);
         assert_eq!(check(&base, &[], "cache", true), Some(Skip::Excluded));
@@ -235,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_inner_file_beats_an_outer_one_and_the_configuration_beats_both() {
-        let base = BaseRules::new(&["never".into()]);
+        let base = BaseRules::new(&["never".into()], true);
         let files = [
             FileRules::new(RelPath::root(), "*.log\n/top\n"),
             FileRules::new(rel("a"), "!*.log\n!never\n/top\n"),
@@ -250,7 +236,7 @@ mod tests {
     #[test]
     fn the_rule_that_decides_is_named_with_its_place() {
         let exclude = ["*.tmp".to_owned(), "/cache/".to_owned(), "!keep.tmp".to_owned()];
-        let base = BaseRules::new(&exclude);
+        let base = BaseRules::new(&exclude, true);
         let texts = [
             (RelPath::root(), "# logs\n\n*.log  \n*.log\n".to_owned()),
             (rel("a"), "!x.log\n".to_owned()),
@@ -275,14 +261,16 @@ mod tests {
 
     #[test]
     fn temporary_names_give_way_to_a_rule() {
-        let none = BaseRules::new(&[]);
+        let none = BaseRules::new(&[], true);
         for name in [".a.txt.swp", ".#a", "~$letter.docx", ".~lock.a.odt#", "x.crdownload"] {
             assert_eq!(check(&none, &[], name, false), Some(Skip::Temporary), "{name}");
         }
         for name in ["a.swp", "file~", "a.tmp", ".bashrc.backup"] {
             assert_eq!(check(&none, &[], name, false), None, "{name}");
         }
-        let wanted = BaseRules::new(&["!*.crdownload".into()]);
+        let wanted = BaseRules::new(&["!*.crdownload".into()], true);
         assert_eq!(check(&wanted, &[], "x.crdownload", false), None);
+        let off = BaseRules::new(&[], false);
+        assert_eq!(check(&off, &[], "x.crdownload", false), None);
     }
 }

@@ -2,6 +2,8 @@
 
 mod entry;
 mod filter;
+mod follow;
+mod leads;
 mod list;
 mod names;
 mod read;
@@ -10,12 +12,13 @@ mod read_tests;
 mod root;
 mod settle;
 mod watch;
+mod way;
 
 pub use entry::{Absent, DirMark, Found, Kind, Skip};
 pub use filter::{IGNORE_FILE, Rule};
-pub use list::{Explained, Lister, PAGE};
+pub use list::{Explained, Lister, PAGE, Selection};
 pub use names::{forbidden, is_forbidden};
-pub use read::{ReadError, Reading, open};
+pub use read::{ReadError, Reading};
 pub use root::{Root, RootError, RootId};
 pub use settle::{CLOCK_GRAIN_MS, settle_due};
 pub use watch::{Hints, WatchError, Watcher};

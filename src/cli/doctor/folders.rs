@@ -8,7 +8,7 @@ use super::filesystem::{self, Filesystem};
 use crate::clock::{Clock, to_ms};
 use crate::config::{Mirror, Problem, WatchMode};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Lister, Watcher};
+use crate::tree::{Absent, Lister, Selection, Watcher};
 
 /// Counting stops here: no kernel is asked for more watches.
 const MOST_DIRECTORIES: u64 = 2_000_000;
@@ -40,7 +40,7 @@ pub(super) fn can_watch() -> bool {
 
 /// Counts the directories of a mirror as the daemon would list them, until `deadline_ms`.
 pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
-    let lister = Lister::new(mirror.local.clone(), &mirror.exclude);
+    let lister = Lister::new(mirror.local.clone(), Selection::of(mirror));
     let mut count = Count::default();
     let mut open = vec![RelPath::root()];
     while let Some(dir) = open.pop() {
@@ -48,11 +48,15 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
             return count;
         }
         count.directories += 1;
-        let listed = lister.list(&dir, |found, _| {
-            let directories = found.iter().filter(|entry| entry.kind.is_dir());
-            open.extend(directories.map(|entry| dir.join(&entry.name)));
-            clock.now().mono_ms < deadline_ms
-        });
+        let listed = lister.list(
+            &dir,
+            |_| {},
+            |found, _| {
+                let directories = found.iter().filter(|entry| entry.kind.is_dir());
+                open.extend(directories.map(|entry| dir.join(&entry.name)));
+                clock.now().mono_ms < deadline_ms
+            },
+        );
         match listed {
             // Removed since its parent was listed.
             Ok(()) | Err(Absent::Gone) => {}

@@ -182,7 +182,10 @@ impl Core {
         if !kind.is_dir()
             && let Some(row) = &rows.child
         {
-            self.dir_absent(work, index, row)?;
+            match kind {
+                Kind::Skipped(_) => self.dir_left_out(work, row)?,
+                _ => self.dir_absent(work, index, row)?,
+            }
         }
         if !matches!(kind, Kind::Skipped(_)) && rows.skip.is_some() {
             work.turn.remove_skipped(id)?;
@@ -306,6 +309,15 @@ impl Core {
         work.turn.remove_trouble(&row.id)
     }
 
+    /// Something above its files says that they are not mirrored: they did not go.
+    fn dir_left_out(&mut self, work: &mut Work<'_>, row: &DirRow) -> Result<(), JournalError> {
+        if row.gone_at_ms.is_some() && row.created_at_ms.is_none() {
+            return Ok(());
+        }
+        self.may_leave_orphans(work.now.mono_ms);
+        work.turn.tree_left_out(row.id, work.now.unix_ms)
+    }
+
     pub(super) fn dir_absent(
         &mut self,
         work: &mut Work<'_>,
@@ -351,6 +363,10 @@ fn reason(skip: Skip) -> SkipReason {
         Skip::Excluded => SkipReason::Excluded,
         Skip::Temporary => SkipReason::Temporary,
         Skip::Symlink => SkipReason::Symlink,
+        Skip::SymlinkOutside => SkipReason::SymlinkOutside,
+        Skip::SymlinkDangling => SkipReason::SymlinkDangling,
+        Skip::SymlinkLoop => SkipReason::SymlinkLoop,
+        Skip::Loop => SkipReason::Loop,
         Skip::Special => SkipReason::Special,
         Skip::Name => SkipReason::Name,
     }

@@ -23,13 +23,13 @@ use super::step::{Failure, Outcome};
 use crate::failure::Class;
 use crate::relpath::RelPath;
 use crate::smh::{Client, Form};
-use crate::tree::{Lister, Watcher};
+use crate::tree::{Lister, Selection, Watcher};
 
 /// The local side of one mirror.
 #[derive(Debug)]
 struct Local {
     root: PathBuf,
-    lister: Lister,
+    lister: Arc<Lister>,
     watch: bool,
 }
 
@@ -57,21 +57,21 @@ struct Inner {
 
 impl Shell {
     /// A shell that reports to `facts`. Without a client (a dry run) nothing is sent; without a
-    /// watcher nothing is watched. `mirrors`: root, exclude rules, and whether to watch. `requests`: the
+    /// watcher nothing is watched. `mirrors`: root, what of it is mirrored, and whether to watch. `requests`: the
     /// folder in which commands leave requests.
     #[must_use]
     pub fn new(
         client: Option<Client>,
         watcher: Option<Arc<Watcher>>,
-        mirrors: &[(PathBuf, Vec<String>, bool)],
+        mirrors: &[(PathBuf, Selection, bool)],
         requests: Option<PathBuf>,
         facts: mpsc::Sender<Fact>,
     ) -> Shell {
         let mirrors = mirrors
             .iter()
-            .map(|(root, exclude, watch)| Local {
+            .map(|(root, selection, watch)| Local {
                 root: root.clone(),
-                lister: Lister::new(root.clone(), exclude),
+                lister: Arc::new(Lister::new(root.clone(), selection.clone())),
                 watch: *watch,
             })
             .collect();
@@ -101,6 +101,11 @@ impl Shell {
             let below = path.strip_prefix(&mirror.root).ok()?;
             Some((index, RelPath::from_path(below)?))
         })
+    }
+
+    /// The other names that a path has through links that are followed.
+    pub(super) fn names_of(&self, mirror: MirrorIndex, path: &RelPath) -> Vec<RelPath> {
+        self.inner.mirrors.get(mirror).map(|local| local.lister.names_of(path)).unwrap_or_default()
     }
 
     /// Ends every task that talks to the service, wherever it is, and waits until none is left. What was sent
