@@ -47,7 +47,9 @@ fn left_out(skip: Skip, rule: Option<&RuleAt>) -> String {
     match (skip, rule.map(|rule| &rule.source)) {
         (Skip::Temporary, _) => {
             let text = rule.map(|rule| rule.text.as_str()).unwrap_or_default();
-            format!("not mirrored under this name: rename it, or add the rule `!{text}` to `exclude`")
+            format!(
+                "not mirrored under this name: rename it, add the rule `!{text}` to `exclude`, or set `exclude_temporary = false`"
+            )
         }
         (Skip::Excluded, Some(Source::Config { .. })) => {
             "not mirrored while the rule stands: change it and restart the daemon to have it mirrored"

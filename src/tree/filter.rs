@@ -3,6 +3,7 @@
 //! Weakest first: the names of temporary files, then `.smh-mirrorignore` files from the root inwards,
 //! then `exclude` of the configuration. So a rule of a person always beats a built-in one.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -55,9 +56,63 @@ fn build<'a>(lines: impl Iterator<Item = &'a str>) -> Gitignore {
     let mut builder = GitignoreBuilder::new("");
     for line in lines {
         // A line that does not compile matches nothing, as in git.
-        let _ = builder.add_line(None, line);
+        let _ = builder.add_line(None, &with_ranges(line));
     }
     builder.build().unwrap_or_else(|_| Gitignore::empty())
+}
+
+/// Classes of characters in brackets, which the library does not know, as ranges. None begins with what means something
+/// at the beginning of brackets, and none holds a `/`, which no name has: it would tie the rule to one directory.
+const CLASSES: &[(&str, &str)] = &[
+    ("[:digit:]", "0-9"),
+    ("[:lower:]", "a-z"),
+    ("[:upper:]", "A-Z"),
+    ("[:alpha:]", "a-zA-Z"),
+    ("[:alnum:]", "0-9a-zA-Z"),
+    ("[:xdigit:]", "0-9a-fA-F"),
+    ("[:blank:]", "\t "),
+    ("[:space:]", "\t-\r "),
+    ("[:cntrl:]", "\u{1}-\u{1f}\u{7f}"),
+    ("[:punct:]", ":-@[-`{-~!-."),
+    ("[:graph:]", "\"-~!"),
+    ("[:print:]", " -~"),
+];
+
+/// A rule whose classes of characters are written as ranges.
+fn with_ranges(line: &str) -> Cow<'_, str> {
+    if !line.contains("[:") {
+        return Cow::Borrowed(line);
+    }
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut inside = false;
+    while let Some(first) = rest.chars().next() {
+        let class = CLASSES.iter().find(|(name, _)| inside && rest.starts_with(name));
+        let taken = match (first, class) {
+            (_, Some((name, ranges))) => {
+                text.push_str(ranges);
+                name.len()
+            }
+            // It and what it takes the meaning from.
+            ('\\', None) => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+            ('[', None) if !inside => {
+                inside = true;
+                // A bracket that closes at once is one of the characters.
+                let mark = usize::from(rest.get(1..).is_some_and(|r| r.starts_with(['!', '^'])));
+                let closing = rest.get(1 + mark..).is_some_and(|r| r.starts_with(']'));
+                1 + mark + usize::from(closing)
+            }
+            (first, None) => {
+                inside &= first != ']';
+                first.len_utf8()
+            }
+        };
+        if class.is_none() {
+            text.push_str(rest.get(..taken).unwrap_or_default());
+        }
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    Cow::Owned(text)
 }
 
 /// Where a rule stands.
@@ -134,21 +189,28 @@ pub(super) fn explain(
         Source::File(rules) => {
             let all = texts.iter().find(|(dir, _)| *dir == rules.dir).map(|(_, text)| text);
             let lines = all.map(|all| all.strip_prefix('\u{feff}').unwrap_or(all).lines());
-            let line = lines.and_then(|lines| last_place(lines, &text)).map(|at| at + 1);
+            let found = lines.and_then(|lines| last_place(lines, &text));
+            let line = found.map(|(at, _)| at + 1);
+            let text = found.map_or(text.clone(), |(_, line)| line.trim_end().to_owned());
             Rule::File { dir: rules.dir.clone(), line, text }
         }
         Source::Config => {
             let lines = exclude.iter().map(String::as_str);
-            Rule::Config { index: last_place(lines, &text).unwrap_or(0), text }
+            let (index, text) = last_place(lines, &text)
+                .map_or((0, text.clone()), |(index, line)| (index, line.to_owned()));
+            Rule::Config { index, text }
         }
     };
     Some((rule, ruling.leaves_out))
 }
 
-/// Where a rule stands among lines. Of equal ones it is the last that decides.
-fn last_place<'a>(lines: impl Iterator<Item = &'a str>, text: &str) -> Option<usize> {
-    let places = lines.enumerate().filter(|(_, line)| *line == text || line.trim_end() == text);
-    places.map(|(at, _)| at).last()
+/// Where a rule stands among lines, and as what. Of equal ones it is the last that decides.
+fn last_place<'a>(lines: impl Iterator<Item = &'a str>, text: &str) -> Option<(usize, &'a str)> {
+    let is_it = |line: &str| {
+        let line = with_ranges(line);
+        line == text || line.trim_end() == text
+    };
+    lines.enumerate().filter(|(_, line)| is_it(line)).last()
 }
 
 fn ruling<'a>(
@@ -257,6 +319,25 @@ mod tests {
         let built_in = Rule::BuiltIn { text: "*.crdownload".into() };
         assert_eq!(check("x.crdownload", false), Some((built_in, true)));
         assert_eq!(check("plain", false), None);
+    }
+
+    #[test]
+    fn classes_of_characters_are_ranges() {
+        for (line, ranges) in [
+            ("a[[:digit:]]b", "a[0-9]b"),
+            ("[![:upper:]x]", "[!A-Zx]"),
+            ("[][:blank:]]", "[]\t ]"),
+            ("[:digit:]", "[:digit:]"),
+            ("\\[[:digit:]", "\\[[:digit:]"),
+            ("[a][[:alpha:][:digit:]]", "[a][a-zA-Z0-9]"),
+            ("[[:none:]]", "[[:none:]]"),
+        ] {
+            assert_eq!(with_ranges(line), ranges, "{line}");
+        }
+        let rules = ["x[[:digit:]]".to_owned()];
+        let rule =
+            explain(&BaseRules::new(&rules, true), &rules, &[], &RelPath::root(), b"x7", false);
+        assert_eq!(rule, Some((Rule::Config { index: 0, text: rules[0].clone() }, true)));
     }
 
     #[test]

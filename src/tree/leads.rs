@@ -1,6 +1,6 @@
 //! Which links lead where (pure): what happens to the end of a link happens under the name of the link too.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::relpath::RelPath;
 
@@ -13,6 +13,8 @@ pub(super) struct Leads {
     /// By the places whose change can change what is behind the link.
     by_place: BTreeMap<RelPath, BTreeSet<RelPath>>,
     by_link: HashMap<RelPath, Vec<RelPath>>,
+    /// Links that are not entered: what happens in a directory that they lead to is not theirs.
+    closed: HashSet<RelPath>,
     /// Some links did not find room.
     full: bool,
 }
@@ -20,6 +22,7 @@ pub(super) struct Leads {
 impl Leads {
     /// The link leads through and to these places.
     pub(super) fn set(&mut self, link: &RelPath, places: &[RelPath]) {
+        self.closed.remove(link);
         if self.by_link.get(link).is_some_and(|known| known == places) {
             return;
         }
@@ -34,8 +37,16 @@ impl Leads {
         self.by_link.insert(link.clone(), places.to_vec());
     }
 
+    /// The link leads to no directory, or is not entered.
+    pub(super) fn close(&mut self, link: &RelPath) {
+        if self.by_link.contains_key(link) {
+            self.closed.insert(link.clone());
+        }
+    }
+
     /// It is no link, or not any more.
     pub(super) fn forget(&mut self, link: &RelPath) {
+        self.closed.remove(link);
         for place in self.by_link.remove(link).unwrap_or_default() {
             if let Some(links) = self.by_place.get_mut(&place) {
                 links.remove(link);
@@ -65,7 +76,11 @@ impl Leads {
                     0 => path.as_bytes(),
                     len => path.as_bytes().get(len + 1..).unwrap_or_default(),
                 };
-                names.insert(if rest.is_empty() { link.clone() } else { link.join(rest) });
+                if rest.is_empty() {
+                    names.insert(link.clone());
+                } else if !self.closed.contains(link) {
+                    names.insert(link.join(rest));
+                }
             }
             step = place.parent();
         }
@@ -107,11 +122,14 @@ mod tests {
         assert_eq!(names(&leads, "n"), ["m"]);
         assert_eq!(names(&leads, "d2"), [""; 0]);
         assert_eq!(names(&leads, "e"), [""; 0]);
+        leads.close(&rel("x/l"));
+        assert_eq!(names(&leads, "d/g"), [""; 0]);
+        assert_eq!(names(&leads, "d"), ["m", "x/l"]);
         leads.set(&rel("m"), &[rel("o")]);
         assert_eq!(names(&leads, "n"), [""; 0]);
         assert_eq!(names(&leads, "o"), ["m"]);
         leads.forget(&rel("m"));
         leads.forget(&rel("x/l"));
-        assert!(leads.is_empty() && leads.by_place.is_empty());
+        assert!(leads.is_empty() && leads.by_place.is_empty() && leads.closed.is_empty());
     }
 }

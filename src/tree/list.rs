@@ -13,6 +13,7 @@ use super::leads::Leads;
 use super::names;
 use super::read::{self, ReadError, Reading};
 use super::root::{Root, RootError, RootId};
+use super::twins::Twins;
 use super::way::{Astray, Seen, Way};
 use crate::config::{Mirror, Symlinks};
 use crate::fingerprint::Fingerprint;
@@ -54,6 +55,8 @@ pub struct Lister {
     selection: Selection,
     /// Where the links lead that were followed.
     leads: Mutex<Leads>,
+    /// Files that were seen under more than one name.
+    twins: Mutex<Twins>,
 }
 
 /// What decides whether an entry is mirrored.
@@ -76,7 +79,7 @@ impl Lister {
     #[must_use]
     pub fn new(local: PathBuf, selection: Selection) -> Lister {
         let rules = BaseRules::new(&selection.exclude, selection.exclude_temporary);
-        Lister { local, rules, selection, leads: Mutex::default() }
+        Lister { local, rules, selection, leads: Mutex::default(), twins: Mutex::default() }
     }
 
     /// Which directory the root is now.
@@ -173,11 +176,17 @@ impl Lister {
         Way::to(&root, true, dir).map_or_else(|_| dir.clone(), |way| way.real().clone())
     }
 
-    /// The other names that `path` has through links that were followed.
+    /// The other names that `path` has, through links that were followed and as another name of the same file.
     #[must_use]
     pub fn names_of(&self, path: &RelPath) -> Vec<RelPath> {
+        let mut names = self.twins().names_of(path);
         let leads = self.leads();
-        if leads.is_empty() { Vec::new() } else { leads.names_of(path) }
+        if !leads.is_empty() {
+            let own: Vec<RelPath> = names.iter().flat_map(|name| leads.names_of(name)).collect();
+            names.extend(own);
+            names.extend(leads.names_of(path));
+        }
+        names
     }
 
     /// There are more links than can be remembered: what happens behind some is only seen by looking.
@@ -242,6 +251,10 @@ impl Lister {
         self.leads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn twins(&self) -> MutexGuard<'_, Twins> {
+        self.twins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks at an entry, and remembers where it leads if it is a link.
     fn see(
         &self,
@@ -256,9 +269,14 @@ impl Lister {
                 heed(&place.parent().unwrap_or_default());
             }
         });
-        if self.selection.follow && !seen.as_ref().is_ok_and(|seen| seen.lead.is_some()) {
-            self.leads().forget(path);
+        if self.selection.follow {
+            match &seen {
+                Ok(Seen { lead: Some(_), kind, .. }) if kind.is_dir() => {}
+                Ok(Seen { lead: Some(_), .. }) => self.leads().close(path),
+                _ => self.leads().forget(path),
+            }
         }
+        self.twins().set(path, seen.as_ref().ok().and_then(|seen| seen.twin));
         seen
     }
 

@@ -2,6 +2,8 @@
 
 mod entry;
 mod filter;
+#[cfg(test)]
+mod filter_tests;
 mod follow;
 mod leads;
 mod list;
@@ -11,8 +13,13 @@ mod read;
 mod read_tests;
 mod root;
 mod settle;
+#[cfg(test)]
+mod settle_tests;
+mod twins;
 mod watch;
 mod way;
+#[cfg(test)]
+mod way_tests;
 
 pub use entry::{Absent, DirMark, Found, Kind, Skip};
 pub use filter::{IGNORE_FILE, Rule};

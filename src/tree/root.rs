@@ -53,9 +53,14 @@ const UNSTABLE: &[u64] =
 pub(super) const HANDLE: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// Whether a name stays in its directory.
+pub(super) fn is_plain(name: &[u8]) -> bool {
+    name != b"." && name != b".." && !name.contains(&b'/')
+}
+
 /// Opens one name in a directory. It must not lead anywhere else, and is not followed if it is a link.
 pub(super) fn open_name(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    if name == b"." || name == b".." || name.contains(&b'/') {
+    if !is_plain(name) {
         return Err(Errno::NOENT);
     }
     loop {

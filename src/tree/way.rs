@@ -12,7 +12,8 @@ use rustix::io::Errno;
 
 use super::entry::{Absent, Kind, Skip, kind};
 use super::follow::{self, Lead};
-use super::root::{HANDLE, Root, open_name};
+use super::root::{HANDLE, Root, is_plain, open_name};
+use super::twins;
 use crate::relpath::RelPath;
 
 /// Links to directories on the way to one entry. What more of them lead to lies below the root anyway, and is mirrored
@@ -81,6 +82,8 @@ pub(super) struct Seen {
     pub(super) kind: Kind,
     /// Where it leads, if it is a link that was followed.
     pub(super) lead: Option<Lead>,
+    /// The file, if it has other names.
+    pub(super) twin: Option<twins::File>,
 }
 
 impl<'a> Way<'a> {
@@ -166,7 +169,11 @@ impl<'a> Way<'a> {
     pub(super) fn look(&self, name: &[u8], heed: &mut dyn FnMut(&Lead)) -> Result<Seen, Astray> {
         let stat = stat_in(&self.fd, name)?;
         if !self.follow || FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-            return Ok(Seen { kind: self.kind(&stat), lead: None });
+            let many = stat.st_nlink > 1 && self.root.is_stable();
+            let kind = self.kind(&stat);
+            let twin =
+                (many && matches!(kind, Kind::File(_))).then_some((stat.st_dev, stat.st_ino));
+            return Ok(Seen { kind, lead: None, twin });
         }
         let mut kind = Kind::Unknown;
         let mut lead = None;
@@ -180,7 +187,7 @@ impl<'a> Way<'a> {
                 break;
             }
         }
-        Ok(Seen { kind, lead })
+        Ok(Seen { kind, lead, twin: None })
     }
 
     /// What stands where a link leads; `None`: another link by now.
@@ -270,5 +277,8 @@ fn file_type(fd: &OwnedFd) -> Result<FileType, Errno> {
 
 /// Looks at one entry by its directory.
 fn stat_in(dir: &OwnedFd, name: &[u8]) -> Result<Stat, Errno> {
+    if !is_plain(name) {
+        return Err(Errno::NOENT);
+    }
     rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
 }

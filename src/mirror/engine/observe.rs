@@ -1,7 +1,7 @@
 //! What was seen is merged into the journal: pages of a listing, and single paths that were looked at.
 
 use super::stack::{Reach, Wanted};
-use super::{Core, Work};
+use super::{Core, MirrorState, Work};
 use crate::clock::to_ms;
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
@@ -215,6 +215,7 @@ impl Core {
         seen: Fingerprint,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        let known = row.is_some();
         let waits = row.is_some_and(|row| row.next_at_ms.is_some());
         let wrong = match row {
             Some(_) if waits => match work.turn.trouble(id)? {
@@ -232,6 +233,7 @@ impl Core {
             Seen::Nothing => {}
             Seen::Retry(row) => work.turn.put_file(&row)?,
             Seen::Put(row) => {
+                let row = if known { row } else { rested_rules(row, state) };
                 work.turn.put_file(&row)?;
                 if wrong != Wrong::Nothing {
                     work.turn.remove_trouble(id)?;
@@ -335,6 +337,13 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// A file that is new while rules were just written waits for these to rest too: whoever writes them begins with none,
+/// and what they keep back would be sent.
+fn rested_rules(row: FileRow, state: &MirrorState) -> FileRow {
+    let rules_rest_ms = state.rules_at_ms.saturating_add(to_ms(state.rest.settle));
+    FileRow { next_at_ms: row.next_at_ms.map(|at| at.max(rules_rest_ms)), ..row }
 }
 
 /// The names of a directory that a page speaks of: after the one, up to the other.
