@@ -75,7 +75,8 @@ pub struct Reading {
     stable: bool,
 }
 
-/// Opens the file `path` below `local`, provided that it is still `expected`. `follow`: links lead to what they point to.
+/// Opens the file `path` below `local`, provided that it is still `expected`. `follow`: links lead to what they point
+/// to.
 ///
 /// # Errors
 /// It vanished, changed, or cannot be read.

@@ -38,6 +38,16 @@ impl Core {
             // Given up meanwhile: what comes next was waiting for this.
             return if last { self.next_listing(work, index) } else { Ok(()) };
         };
+        // Gone, or left out, since it was asked for: these names were read by the rules of before.
+        if work.turn.dir(current.id)?.is_none_or(|dir| dir.gone_at_ms.is_some()) {
+            if last {
+                if let Some(mut ended) = scan.current.take() {
+                    state.hints.append(&mut ended.touched);
+                }
+                return self.next_listing(work, index);
+            }
+            return Ok(());
+        }
         if entries.is_empty() && !last {
             // All of this page vanished since it was read: it says nothing about names beyond it.
             return Ok(());
