@@ -209,3 +209,30 @@ fn the_rule_that_decides_is_named_with_file_and_line() {
     }
     until("the copy", || bed.objects().join("sub/keep.log").exists().then_some(()));
 }
+
+/// What is left out while it is sent is not taken to be deleted when it arrives.
+#[test]
+fn what_is_ignored_while_it_is_sent_is_not_gone() {
+    let bed = Bed::new();
+    bed.write("plain", "plain");
+    let daemon = bed.daemon_until_current();
+    bed.fault(json!({"route": "file.confirm", "times": 2, "effect": {"delay_ms": 4000}}));
+    bed.write("sub/f", "f");
+    bed.write("g", "g");
+    until("both confirms", || (bed.mirror()["files"]["uploading"] == 2).then_some(()));
+    bed.write(".smh-mirrorignore", "/sub/\n/g\n");
+    skipped_as(&bed, "sub", Some("excluded"));
+    skipped_as(&bed, "g", Some("excluded"));
+    bed.until_mirrored("sub/f", "f");
+    bed.until_mirrored("g", "g");
+    bed.until_current();
+    until("no open upload", || (bed.open_uploads() == 0).then_some(()));
+    let (out, _) = bed.ends(&["history"], 0);
+    assert!(!out.contains("gone"), "{out}");
+    // Nothing in the journal says that they were mirrored and went.
+    assert_eq!(daemon.stop(), Some(0));
+    fs::remove_file(bed.root().join("g")).unwrap();
+    fs::remove_dir_all(bed.root().join("sub")).unwrap();
+    bed.ends(&["sync"], 0);
+    assert_eq!((bed.state_of("g"), bed.state_of("sub/f")), ("unknown".into(), "unknown".into()));
+}

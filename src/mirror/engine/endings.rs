@@ -1,5 +1,6 @@
 //! How transfers end, and what the journal says of it: synced, or trouble with the time of the next try.
 
+use super::dirs::left_out;
 use super::{Active, Core, Work};
 use crate::failure::Class;
 use crate::journal::{
@@ -175,6 +176,8 @@ impl Core {
                 }
                 row
             }
+            // Left out while it was sent: the copy stays, and is not ours to speak of.
+            None if left_out(work, entry)? => return work.turn.remove_remote(entry),
             // It vanished while it was sent: the library has it, and the journal must know that.
             None => FileRow {
                 id: entry.clone(),
