@@ -199,6 +199,36 @@ mutations() {
         'if verdict.is_empty() { Err(JournalError::Damaged(verdict)) } else { Ok(()) }' \
         '--test it a_journal_damaged_anywhere'
 
+    $do left-out-is-gone src/mirror/engine/observe.rs \
+        'Kind::Skipped(_) => self.dir_left_out(work, row)?,' \
+        'Kind::Skipped(_) => self.dir_absent(work, index, row)?,' \
+        '--test it rules_count_as_soon_as'
+
+    $do rules-do-not-rest src/mirror/engine/observe.rs \
+        'let row = if known { row } else { rested_rules(row, state) };' \
+        'let _ = (known, rested_rules);' \
+        '--test it rules_that_are_being_written'
+
+    $do listing-ends-at-an-error src/tree/list.rs \
+        'let entry = entry.map_err(unreadable)?;' \
+        'let Ok(entry) = entry else { break };' \
+        '--test it an_error_of_the_disk'
+
+    $do what-is-no-file-is-opened src/tree/way.rs \
+        'if type_of != FileType::RegularFile {' \
+        'if type_of == FileType::Unknown {' \
+        '--test it fifos_sockets_and_devices'
+
+    $do behind-a-link-is-gone src/tree/way.rs \
+        'Absent::Unreadable("a link that is not followed stands on the way".to_owned())' \
+        'Absent::Gone' \
+        '--lib tree::way_tests'
+
+    $do mounts-go-round src/tree/way.rs \
+        'self.root.is_stable() && self.marks.contains(&mark)' \
+        'self.root.is_stable() && self.marks.len() > 30 && self.marks.contains(&mark)' \
+        '--test it a_folder_that_is_mounted_below_itself'
+
     $do token-is-repeated src/smh/reply.rs \
         'if let Some(at) = kept.find("access_token=") {' \
         'if let Some(at) = kept.find("no such word") {' \

@@ -181,6 +181,10 @@ fn on_disk(place: &Place<'_>) -> String {
             _ => "a socket, FIFO or device".to_owned(),
         },
     };
+    let what = match &explained.target {
+        Some(target) => format!("a symbolic link to {target}: {what}"),
+        None => what,
+    };
     if explained.at == place.path {
         what
     } else {
@@ -193,7 +197,10 @@ fn word(bare: Option<Kind>) -> &'static str {
     match bare {
         Some(Kind::File(_)) => "file",
         Some(Kind::Dir(_)) => "directory",
-        Some(Kind::Skipped(Skip::Symlink)) => "symlink",
+        Some(Kind::Skipped(
+            Skip::Symlink | Skip::SymlinkOutside | Skip::SymlinkDangling | Skip::SymlinkLoop,
+        )) => "symlink",
+        Some(Kind::Skipped(Skip::Loop)) => "directory",
         Some(Kind::Skipped(_)) => "special",
         Some(Kind::Unknown) | None => "unknown",
     }
@@ -281,6 +288,8 @@ fn disk_json(place: &Place<'_>) -> Value {
         // The entry itself, or what above it decides for everything in it.
         "path": super::status_view::text(&explained.at),
         "kind": kind,
+        // Of a link that is followed: the path of what it points to.
+        "target": explained.target.as_ref().map(super::status_view::text),
         "file": print,
         "problem": explained.kind.as_ref().err().map(ToString::to_string),
     })

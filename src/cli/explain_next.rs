@@ -47,7 +47,9 @@ fn left_out(skip: Skip, rule: Option<&RuleAt>) -> String {
     match (skip, rule.map(|rule| &rule.source)) {
         (Skip::Temporary, _) => {
             let text = rule.map(|rule| rule.text.as_str()).unwrap_or_default();
-            format!("not mirrored under this name: rename it, or add the rule `!{text}` to `exclude`")
+            format!(
+                "not mirrored under this name: rename it, add the rule `!{text}` to `exclude`, or set `exclude_temporary = false`"
+            )
         }
         (Skip::Excluded, Some(Source::Config { .. })) => {
             "not mirrored while the rule stands: change it and restart the daemon to have it mirrored"
@@ -57,8 +59,19 @@ fn left_out(skip: Skip, rule: Option<&RuleAt>) -> String {
             "not mirrored while the rule stands: change it to have it mirrored".to_owned()
         }
         (Skip::Symlink, _) => {
-            "links are not mirrored; what one points to is, where it lies in a mirror itself".to_owned()
+            "links are not mirrored; what one points to is, where it lies in a mirror itself, or with `symlinks = \"follow\"`".to_owned()
         }
+        (Skip::SymlinkOutside, _) => {
+            "links out of the folder are not followed: give what it points to a mirror of its own, or mount it here with `mount --bind`"
+                .to_owned()
+        }
+        (Skip::SymlinkDangling, _) => {
+            "mirrored as soon as there is something where it leads".to_owned()
+        }
+        (Skip::SymlinkLoop, _) => {
+            "what it points to lies in the folder, and is mirrored where it lies".to_owned()
+        }
+        (Skip::Loop, _) => "what is in it is mirrored where it lies: unmount it".to_owned(),
         (Skip::Special, _) => "only files and folders are mirrored".to_owned(),
         (Skip::Name, _) => {
             "not mirrored under this name: rename it, or set names = \"escape\" and restart the daemon"
@@ -151,6 +164,10 @@ mod tests {
         check(Skip::Temporary, "rename it");
         check(Skip::Name, "rename it, or set names = \"escape\"");
         check(Skip::Symlink, "links are not mirrored");
+        check(Skip::SymlinkOutside, "a mirror of its own");
+        check(Skip::SymlinkDangling, "as soon as");
+        check(Skip::SymlinkLoop, "where it lies");
+        check(Skip::Loop, "unmount it");
         check(Skip::Special, "only files");
     }
 }

@@ -194,6 +194,10 @@ pub(super) fn skipped(skip: Skip) -> &'static str {
         Skip::Excluded => SkipReason::Excluded,
         Skip::Temporary => SkipReason::Temporary,
         Skip::Symlink => SkipReason::Symlink,
+        Skip::SymlinkOutside => SkipReason::SymlinkOutside,
+        Skip::SymlinkDangling => SkipReason::SymlinkDangling,
+        Skip::SymlinkLoop => SkipReason::SymlinkLoop,
+        Skip::Loop => SkipReason::Loop,
         Skip::Special => SkipReason::Special,
         Skip::Name => SkipReason::Name,
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::document::Reader;
 use super::draft::Draft;
 use super::error::Wrong;
-use super::{Config, Symlinks, units};
+use super::{Config, units};
 
 /// Mirrors against each other and against the state folder.
 pub(super) fn across(reader: &mut Reader<'_>, drafts: &[Draft], state_dir: Option<&Path>) {
@@ -135,12 +135,6 @@ pub(super) fn unsupported(config: &Config) -> Vec<(String, Wrong)> {
         );
         found.push((key, wrong));
     };
-    for mirror in &config.mirrors {
-        let key = |name: &str| format!("mirror.{}.{name}", mirror.name);
-        if mirror.symlinks != Symlinks::Skip {
-            refuse(key("symlinks"), "following symbolic links", "\"skip\"");
-        }
-    }
     if config.transfer.bandwidth_limit != 0 {
         refuse("transfer.bandwidth_limit".to_owned(), "a limit of the bandwidth", "\"0\"");
     }

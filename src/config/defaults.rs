@@ -6,6 +6,7 @@ use super::{Delete, LogFormat, MaxDelete, Names, Symlinks, WatchMode};
 
 /// The only space of a single-tenant library.
 pub(super) const SPACE_ID: &str = "-";
+pub(super) const EXCLUDE_TEMPORARY: bool = true;
 pub(super) const SETTLE: Duration = Duration::from_secs(2);
 pub(super) const SETTLE_MAX: Duration = Duration::from_secs(5 * 60);
 pub(super) const RESCAN: Duration = Duration::from_secs(60 * 60);

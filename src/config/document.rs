@@ -22,6 +22,7 @@ pub(super) const KEYS: [(&str, &[&str]); 7] = [
             "local",
             "remote",
             "exclude",
+            "exclude_temporary",
             "settle",
             "settle_max",
             "rescan",

@@ -234,6 +234,7 @@ fn mirror(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Draft {
     );
     let exclude = section.take(reader, "exclude", values::exclude);
     section.note_items(reader, "exclude");
+    let exclude_temporary = section.take(reader, "exclude_temporary", values::switch);
     let settle = span(reader, section, "settle", defaults::SETTLE, Duration::ZERO);
     let settle_max = span(reader, section, "settle_max", defaults::SETTLE_MAX, Duration::ZERO);
     let rescan = span(reader, section, "rescan", defaults::RESCAN, defaults::LEAST_RESCAN);
@@ -257,6 +258,7 @@ fn mirror(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Draft {
             local: local.unwrap_or_default(),
             remote: remote.unwrap_or_default(),
             exclude: exclude.unwrap_or_default(),
+            exclude_temporary: exclude_temporary.unwrap_or(defaults::EXCLUDE_TEMPORARY),
             settle,
             settle_max,
             rescan,

@@ -168,9 +168,6 @@ fn times_have_bounds() {
 fn what_is_not_built_yet_is_refused() {
     let with = |line: &str| problem(&format!("{}{line}\n", mirror("a", "/a", "a")));
     for (line, key) in [
-        ("delete = 'recycle'", "mirror.a.delete"),
-        ("delete = 'permanent'", "mirror.a.delete"),
-        ("symlinks = 'follow'", "mirror.a.symlinks"),
         ("[transfer]\nbandwidth_limit = '20MiB'", "transfer.bandwidth_limit"),
         ("[metrics]\nlisten = '127.0.0.1:9464'", "metrics.listen"),
     ] {

@@ -19,6 +19,7 @@ mod secret;
 mod secret_error;
 mod show;
 mod suggest;
+mod temporary;
 mod types;
 mod units;
 mod values;
@@ -31,6 +32,7 @@ pub use locate::SYSTEM_CONFIG;
 pub use sample::{SAMPLE, sample_for};
 pub use secret::SecretSource;
 pub use secret_error::{SecretError, SecretTrouble};
+pub use temporary::TEMPORARY_NAMES;
 pub use types::{
     Auth, Config, Delete, Log, LogFormat, MaxDelete, Metrics, Mirror, Names, Remote, Symlinks,
     Transfer, WatchMode,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::document::keys_of;
 use super::environment::{ACCESS_TOKEN, LIBRARY_SECRET};
-use super::{Auth, Config, Mirror, SecretSource, units, values, words};
+use super::{Auth, Config, Mirror, SecretSource, TEMPORARY_NAMES, units, values, words};
 
 impl Config {
     /// Everything with its defaults, as JSON.
@@ -37,6 +37,13 @@ impl Config {
         }
         for mirror in &self.mirrors {
             section(&mut text, "mirror", &mirror_json(mirror));
+            if mirror.exclude_temporary {
+                text.push_str("# exclude_temporary leaves out:");
+                for name in TEMPORARY_NAMES {
+                    text.push_str(&format!(" {name}"));
+                }
+                text.push('\n');
+            }
         }
         section(&mut text, "transfer", &self.transfer_json());
         section(&mut text, "log", &self.log_json());
@@ -82,6 +89,8 @@ fn mirror_json(mirror: &Mirror) -> Value {
         "local": mirror.local.display().to_string(),
         "remote": mirror.remote.join("/"),
         "exclude": mirror.exclude,
+        "exclude_temporary": mirror.exclude_temporary,
+        "temporary_names": if mirror.exclude_temporary { TEMPORARY_NAMES } else { &[] },
         "settle": units::duration_text(mirror.settle),
         "settle_max": units::duration_text(mirror.settle_max),
         "rescan": units::duration_text(mirror.rescan),

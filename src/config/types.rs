@@ -97,6 +97,8 @@ pub struct Mirror {
     pub remote: Vec<String>,
     /// Gitignore rules, after those of `.smh-mirrorignore` files.
     pub exclude: Vec<String>,
+    /// The names of temporary files are left out.
+    pub exclude_temporary: bool,
     /// How long a path must be quiet before it is read.
     pub settle: Duration,
     /// When a path that never rests is read all the same.
@@ -140,9 +142,10 @@ pub enum Symlinks {
 }
 
 /// What happens to names that the service does not take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Names {
     /// Listed as skipped.
+    #[default]
     Skip,
     /// Mirrored under a reversible other name.
     Escape,

@@ -35,6 +35,14 @@ pub(super) fn texts(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
         .collect()
 }
 
+/// On or off.
+pub(super) fn switch(value: &DeValue<'_>) -> Result<bool, Wrong> {
+    value.as_bool().ok_or_else(|| {
+        let what = format!("is {}, not true or false", kind_name(value));
+        Wrong::new(what, "write true or false, without quotes")
+    })
+}
+
 /// A whole number between two others.
 pub(super) fn number(value: &DeValue<'_>, least: usize, most: usize) -> Result<usize, Wrong> {
     let next = format!("write a whole number from {least} to {most}, without quotes");

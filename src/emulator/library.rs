@@ -11,6 +11,8 @@ use super::reply::{Refusal, refuse};
 const FORBIDDEN: &str = "\\/:*?\"<>|";
 /// Bytes of UTF-8 in a name (sheet section 12: not published, 255 is what the emulator takes).
 const NAME_MAX: usize = 255;
+/// Longest path, in bytes. The service documents that there is a limit, not which.
+const PATH_MAX: usize = 3500;
 /// Extensions of a media library.
 const MEDIA: &[&str] =
     &["jpg", "jpeg", "png", "gif", "webp", "heic", "mp4", "mov", "avi", "mkv", "mp3"];
@@ -166,6 +168,10 @@ impl Library {
 
 /// Refuses what a name may not be (sheet section 12).
 pub(super) fn check_names(path: &[String], is_dir: bool, media: bool) -> Result<(), Refusal> {
+    // What is longer cannot be kept as a plain file either.
+    if path.iter().map(|name| name.len() + 1).sum::<usize>() > PATH_MAX {
+        return Err(refuse(414, "URITooLong", "the path is too long"));
+    }
     for (at, name) in path.iter().enumerate() {
         let last = at + 1 == path.len();
         if name.is_empty() {

@@ -277,6 +277,32 @@ impl Turn<'_> {
         )?;
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
+
+    /// A directory is left out from now on, with everything in it: its copies stay, and are no longer ours to speak
+    /// of, or to delete. Its rows remain for the uploads that are still open below it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn tree_left_out(&self, id: DirId, at_ms: i64) -> Result<(), JournalError> {
+        let Some(row) = self.dir(id)? else { return Ok(()) };
+        let (from, upto) = subtree(&row.path);
+        let all = at_and_below(upto.is_some());
+        for table in ["skipped", "trouble", "unreadable", "file"] {
+            self.tx.execute(
+                &format!("DELETE FROM {table} WHERE dir_id IN ({all})"),
+                params![row.mirror.0, id.0, from, upto],
+            )?;
+        }
+        self.tx.execute(
+            &format!(
+                "UPDATE dir SET gone_at_ms = coalesce(gone_at_ms, ?5), delete_at_ms = NULL, next_at_ms = NULL,
+                        created_at_ms = NULL
+                  WHERE id IN ({all})"
+            ),
+            params![row.mirror.0, id.0, from, upto, at_ms],
+        )?;
+        Ok(())
+    }
 }
 
 /// The range of paths strictly below a directory: from `path/` up to, not including, `path0` (the byte after `/`).

@@ -81,8 +81,10 @@ impl Turn<'_> {
             params![mirror.0, at_ms],
         )?;
         self.tx.execute(
+            // Without `created_at_ms` it was left out, or never made.
             "UPDATE dir SET delete_at_ms = ?2
-              WHERE gone_at_ms IS NOT NULL AND delete_at_ms IS NULL AND mirror_id = ?1",
+              WHERE gone_at_ms IS NOT NULL AND delete_at_ms IS NULL AND mirror_id = ?1
+                AND created_at_ms IS NOT NULL",
             params![mirror.0, at_ms],
         )?;
         Ok(())
@@ -342,7 +344,8 @@ impl Turn<'_> {
         )?;
         self.tx.execute(
             &format!(
-                "UPDATE dir SET delete_at_ms = ?5 WHERE gone_at_ms IS NOT NULL AND id IN ({all})"
+                "UPDATE dir SET delete_at_ms = ?5
+                  WHERE gone_at_ms IS NOT NULL AND created_at_ms IS NOT NULL AND id IN ({all})"
             ),
             params![dir.mirror.0, dir.id.0, from, upto, at_ms],
         )?;

@@ -222,6 +222,14 @@ pub enum SkipReason {
     Temporary,
     /// A symbolic link.
     Symlink,
+    /// A symbolic link to what lies outside of the root.
+    SymlinkOutside,
+    /// A symbolic link to nothing.
+    SymlinkDangling,
+    /// A symbolic link that leads back to where it came from, or behind too many others.
+    SymlinkLoop,
+    /// A directory that is mounted below itself.
+    Loop,
     /// A socket, FIFO or device.
     Special,
     /// A name that the service cannot take.
@@ -229,10 +237,14 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    const ALL: [SkipReason; 5] = [
+    const ALL: [SkipReason; 9] = [
         SkipReason::Excluded,
         SkipReason::Temporary,
         SkipReason::Symlink,
+        SkipReason::SymlinkOutside,
+        SkipReason::SymlinkDangling,
+        SkipReason::SymlinkLoop,
+        SkipReason::Loop,
         SkipReason::Special,
         SkipReason::Name,
     ];
@@ -244,6 +256,10 @@ impl SkipReason {
             SkipReason::Excluded => "excluded",
             SkipReason::Temporary => "temporary",
             SkipReason::Symlink => "symlink",
+            SkipReason::SymlinkOutside => "symlink-outside",
+            SkipReason::SymlinkDangling => "symlink-dangling",
+            SkipReason::SymlinkLoop => "symlink-loop",
+            SkipReason::Loop => "loop",
             SkipReason::Special => "special",
             SkipReason::Name => "name",
         }
@@ -256,6 +272,12 @@ impl SkipReason {
             SkipReason::Excluded => "excluded by a rule",
             SkipReason::Temporary => "the name of a temporary file",
             SkipReason::Symlink => "a symbolic link",
+            SkipReason::SymlinkOutside => "a symbolic link to what lies outside of the folder",
+            SkipReason::SymlinkDangling => "a symbolic link to nothing",
+            SkipReason::SymlinkLoop => {
+                "a symbolic link that leads back to where it came from, or behind too many others"
+            }
+            SkipReason::Loop => "a folder that is mounted below itself",
             SkipReason::Special => "a socket, FIFO or device",
             SkipReason::Name => "a name that the service does not take",
         }

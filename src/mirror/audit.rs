@@ -97,21 +97,25 @@ fn folder(
 ) -> Result<(), JournalError> {
     let mut failed = None;
     let mut after: Option<Vec<u8>> = None;
-    let listed = lister.list(dir, |entries, last| {
-        let upto = if last { None } else { entries.last().map(|found| found.name.clone()) };
-        let rows = rows(reader, dir, id, after.as_deref(), upto.as_deref());
-        match rows {
-            Err(error) => failed = Some(error),
-            Ok((files, dirs)) => {
-                audit.compared += entries.len() as u64;
-                let page = Page { entries: &entries, files: &files, dirs: &dirs };
-                compare(&page, |finding, name| audit.add(finding, dir.join(name)));
-                descend(&page, dir, stack);
+    let listed = lister.list(
+        dir,
+        |_| {},
+        |entries, last| {
+            let upto = if last { None } else { entries.last().map(|found| found.name.clone()) };
+            let rows = rows(reader, dir, id, after.as_deref(), upto.as_deref());
+            match rows {
+                Err(error) => failed = Some(error),
+                Ok((files, dirs)) => {
+                    audit.compared += entries.len() as u64;
+                    let page = Page { entries: &entries, files: &files, dirs: &dirs };
+                    compare(&page, |finding, name| audit.add(finding, dir.join(name)));
+                    descend(&page, dir, stack);
+                }
             }
-        }
-        after = upto;
-        failed.is_none()
-    });
+            after = upto;
+            failed.is_none()
+        },
+    );
     if let Some(error) = failed {
         return Err(error);
     }
@@ -169,10 +173,14 @@ fn replaced(
         return Ok(None);
     }
     let mut empty = false;
-    let listed = lister.list(&RelPath::root(), |entries, last| {
-        empty = last && entries.is_empty();
-        false
-    });
+    let listed = lister.list(
+        &RelPath::root(),
+        |_| {},
+        |entries, last| {
+            empty = last && entries.is_empty();
+            false
+        },
+    );
     let full = reader.below(mirror.id, &RelPath::root())?.is_some_and(|folder| folder.files > 0);
     Ok((listed.is_ok() && empty && full).then(|| {
         "the root is another, empty folder than before; is its filesystem mounted?".to_owned()

@@ -121,7 +121,9 @@ async fn turns(
                 }
                 for path in &paths {
                     if let Some((mirror, path)) = shell.locate(path) {
-                        waiting.push(Fact::Hints { mirror, paths: vec![path] });
+                        let mut paths = shell.names_of(mirror, &path);
+                        paths.push(path);
+                        waiting.push(Fact::Hints { mirror, paths });
                     }
                 }
                 if overflow || paths.iter().any(|path| shell.is_request(path)) {

@@ -14,6 +14,14 @@ pub enum Skip {
     Temporary,
     /// A symbolic link.
     Symlink,
+    /// A symbolic link to what lies outside of the root.
+    SymlinkOutside,
+    /// A symbolic link to nothing.
+    SymlinkDangling,
+    /// A symbolic link that leads back to where it came from, or behind too many others.
+    SymlinkLoop,
+    /// A directory that is mounted below itself.
+    Loop,
     /// A socket, FIFO or device.
     Special,
     /// A name that the service cannot take.
@@ -94,7 +102,7 @@ impl Meaning {
     /// Everything that is not in this table is a refusal: that is said, and deletes nothing.
     pub(super) fn of(error: Errno) -> Meaning {
         match error {
-            // LOOP: a directory on the way became a symbolic link, which is not followed.
+            // LOOP: what was a file became a symbolic link.
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP => Meaning::Vanished,
             // The server of a network filesystem forgot the root, or the program behind FUSE ended.
             Errno::STALE | Errno::NOTCONN | Errno::SHUTDOWN | Errno::NODEV => Meaning::RootGone,

@@ -3,6 +3,7 @@
 //! Weakest first: the names of temporary files, then `.smh-mirrorignore` files from the root inwards,
 //! then `exclude` of the configuration. So a rule of a person always beats a built-in one.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,29 +11,11 @@ use std::path::Path;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::entry::Skip;
+use crate::config::TEMPORARY_NAMES;
 use crate::relpath::RelPath;
 
 /// Rules for the directory it lies in and everything below.
 pub const IGNORE_FILE: &str = ".smh-mirrorignore";
-
-/// Names that programs use while they write or lock, and that nobody wants back. Deliberately short:
-/// leaving out too much loses a file, leaving out too little costs an upload.
-const TEMPORARY: &[&str] = &[
-    // vim
-    ".*.sw[opx]",
-    // Emacs
-    ".#*",
-    // LibreOffice, Microsoft Office
-    ".~lock.*#",
-    "~$*",
-    // GLib's atomic save
-    ".goutputstream-??????",
-    // A file that is open somewhere and was deleted, on NFS and FUSE
-    ".nfs0000*",
-    ".fuse_hidden*",
-    // Browser downloads
-    "*.crdownload",
-];
 
 /// Rules of the configuration and the built-in ones; the same for a whole mirror.
 #[derive(Debug, Clone)]
@@ -49,10 +32,12 @@ pub(super) struct FileRules {
 }
 
 impl BaseRules {
-    /// Lines that are not valid were refused with the configuration; here they match nothing.
-    pub(super) fn new(exclude: &[String]) -> BaseRules {
+    /// Lines that are not valid were refused with the configuration; here they match nothing. `temporary`: the names of
+    /// temporary files are left out too.
+    pub(super) fn new(exclude: &[String], temporary: bool) -> BaseRules {
+        let names: &[&str] = if temporary { TEMPORARY_NAMES } else { &[] };
         BaseRules {
-            temporary: build(TEMPORARY.iter().copied()),
+            temporary: build(names.iter().copied()),
             exclude: build(exclude.iter().map(String::as_str)),
         }
     }
@@ -61,7 +46,8 @@ impl BaseRules {
 impl FileRules {
     /// Rules from the text of the ignore file in `dir`.
     pub(super) fn new(dir: RelPath, text: &str) -> FileRules {
-        FileRules { dir, rules: build(text.lines()) }
+        // Editors that put a mark at the beginning of a text do not mean it to be a part of the first rule.
+        FileRules { dir, rules: build(text.strip_prefix('\u{feff}').unwrap_or(text).lines()) }
     }
 }
 
@@ -70,9 +56,63 @@ fn build<'a>(lines: impl Iterator<Item = &'a str>) -> Gitignore {
     let mut builder = GitignoreBuilder::new("");
     for line in lines {
         // A line that does not compile matches nothing, as in git.
-        let _ = builder.add_line(None, line);
+        let _ = builder.add_line(None, &with_ranges(line));
     }
     builder.build().unwrap_or_else(|_| Gitignore::empty())
+}
+
+/// Classes of characters in brackets, which the library does not know, as ranges. None begins with what means something
+/// at the beginning of brackets, and none holds a `/`, which no name has: it would tie the rule to one directory.
+const CLASSES: &[(&str, &str)] = &[
+    ("[:digit:]", "0-9"),
+    ("[:lower:]", "a-z"),
+    ("[:upper:]", "A-Z"),
+    ("[:alpha:]", "a-zA-Z"),
+    ("[:alnum:]", "0-9a-zA-Z"),
+    ("[:xdigit:]", "0-9a-fA-F"),
+    ("[:blank:]", "\t "),
+    ("[:space:]", "\t-\r "),
+    ("[:cntrl:]", "\u{1}-\u{1f}\u{7f}"),
+    ("[:punct:]", ":-@[-`{-~!-."),
+    ("[:graph:]", "\"-~!"),
+    ("[:print:]", " -~"),
+];
+
+/// A rule whose classes of characters are written as ranges.
+fn with_ranges(line: &str) -> Cow<'_, str> {
+    if !line.contains("[:") {
+        return Cow::Borrowed(line);
+    }
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut inside = false;
+    while let Some(first) = rest.chars().next() {
+        let class = CLASSES.iter().find(|(name, _)| inside && rest.starts_with(name));
+        let taken = match (first, class) {
+            (_, Some((name, ranges))) => {
+                text.push_str(ranges);
+                name.len()
+            }
+            // It and what it takes the meaning from.
+            ('\\', None) => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
+            ('[', None) if !inside => {
+                inside = true;
+                // A bracket that closes at once is one of the characters.
+                let mark = usize::from(rest.get(1..).is_some_and(|r| r.starts_with(['!', '^'])));
+                let closing = rest.get(1 + mark..).is_some_and(|r| r.starts_with(']'));
+                1 + mark + usize::from(closing)
+            }
+            (first, None) => {
+                inside &= first != ']';
+                first.len_utf8()
+            }
+        };
+        if class.is_none() {
+            text.push_str(rest.get(..taken).unwrap_or_default());
+        }
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    Cow::Owned(text)
 }
 
 /// Where a rule stands.
@@ -148,21 +188,29 @@ pub(super) fn explain(
         Source::BuiltIn => Rule::BuiltIn { text },
         Source::File(rules) => {
             let all = texts.iter().find(|(dir, _)| *dir == rules.dir).map(|(_, text)| text);
-            let line = all.and_then(|all| last_place(all.lines(), &text)).map(|at| at + 1);
+            let lines = all.map(|all| all.strip_prefix('\u{feff}').unwrap_or(all).lines());
+            let found = lines.and_then(|lines| last_place(lines, &text));
+            let line = found.map(|(at, _)| at + 1);
+            let text = found.map_or(text.clone(), |(_, line)| line.trim_end().to_owned());
             Rule::File { dir: rules.dir.clone(), line, text }
         }
         Source::Config => {
             let lines = exclude.iter().map(String::as_str);
-            Rule::Config { index: last_place(lines, &text).unwrap_or(0), text }
+            let (index, text) = last_place(lines, &text)
+                .map_or((0, text.clone()), |(index, line)| (index, line.to_owned()));
+            Rule::Config { index, text }
         }
     };
     Some((rule, ruling.leaves_out))
 }
 
-/// Where a rule stands among lines. Of equal ones it is the last that decides.
-fn last_place<'a>(lines: impl Iterator<Item = &'a str>, text: &str) -> Option<usize> {
-    let places = lines.enumerate().filter(|(_, line)| *line == text || line.trim_end() == text);
-    places.map(|(at, _)| at).last()
+/// Where a rule stands among lines, and as what. Of equal ones it is the last that decides.
+fn last_place<'a>(lines: impl Iterator<Item = &'a str>, text: &str) -> Option<(usize, &'a str)> {
+    let is_it = |line: &str| {
+        let line = with_ranges(line);
+        line == text || line.trim_end() == text
+    };
+    lines.enumerate().filter(|(_, line)| is_it(line)).last()
 }
 
 fn ruling<'a>(
@@ -225,7 +273,7 @@ mod tests {
 
     #[test]
     fn rules_of_the_configuration() {
-        let base = BaseRules::new(&["*.tmp".into(), "/cache/".into(), "!keep.tmp".into()]);
+        let base = BaseRules::new(&["*.tmp".into(), "/cache/".into(), "!keep.tmp".into()], true);
         assert_eq!(check(&base, &[], "a/b.tmp", false), Some(Skip::Excluded));
         assert_eq!(check(&base, &[], "a/keep.tmp", false), None);
         assert_eq!(check(&base, &[], "cache", true), Some(Skip::Excluded));
@@ -235,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_inner_file_beats_an_outer_one_and_the_configuration_beats_both() {
-        let base = BaseRules::new(&["never".into()]);
+        let base = BaseRules::new(&["never".into()], true);
         let files = [
             FileRules::new(RelPath::root(), "*.log\n/top\n"),
             FileRules::new(rel("a"), "!*.log\n!never\n/top\n"),
@@ -250,7 +298,7 @@ mod tests {
     #[test]
     fn the_rule_that_decides_is_named_with_its_place() {
         let exclude = ["*.tmp".to_owned(), "/cache/".to_owned(), "!keep.tmp".to_owned()];
-        let base = BaseRules::new(&exclude);
+        let base = BaseRules::new(&exclude, true);
         let texts = [
             (RelPath::root(), "# logs\n\n*.log  \n*.log\n".to_owned()),
             (rel("a"), "!x.log\n".to_owned()),
@@ -274,15 +322,36 @@ mod tests {
     }
 
     #[test]
+    fn classes_of_characters_are_ranges() {
+        for (line, ranges) in [
+            ("a[[:digit:]]b", "a[0-9]b"),
+            ("[![:upper:]x]", "[!A-Zx]"),
+            ("[][:blank:]]", "[]\t ]"),
+            ("[:digit:]", "[:digit:]"),
+            ("\\[[:digit:]", "\\[[:digit:]"),
+            ("[a][[:alpha:][:digit:]]", "[a][a-zA-Z0-9]"),
+            ("[[:none:]]", "[[:none:]]"),
+        ] {
+            assert_eq!(with_ranges(line), ranges, "{line}");
+        }
+        let rules = ["x[[:digit:]]".to_owned()];
+        let rule =
+            explain(&BaseRules::new(&rules, true), &rules, &[], &RelPath::root(), b"x7", false);
+        assert_eq!(rule, Some((Rule::Config { index: 0, text: rules[0].clone() }, true)));
+    }
+
+    #[test]
     fn temporary_names_give_way_to_a_rule() {
-        let none = BaseRules::new(&[]);
+        let none = BaseRules::new(&[], true);
         for name in [".a.txt.swp", ".#a", "~$letter.docx", ".~lock.a.odt#", "x.crdownload"] {
             assert_eq!(check(&none, &[], name, false), Some(Skip::Temporary), "{name}");
         }
         for name in ["a.swp", "file~", "a.tmp", ".bashrc.backup"] {
             assert_eq!(check(&none, &[], name, false), None, "{name}");
         }
-        let wanted = BaseRules::new(&["!*.crdownload".into()]);
+        let wanted = BaseRules::new(&["!*.crdownload".into()], true);
         assert_eq!(check(&wanted, &[], "x.crdownload", false), None);
+        let off = BaseRules::new(&[], false);
+        assert_eq!(check(&off, &[], "x.crdownload", false), None);
     }
 }

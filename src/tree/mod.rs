@@ -2,6 +2,10 @@
 
 mod entry;
 mod filter;
+#[cfg(test)]
+mod filter_tests;
+mod follow;
+mod leads;
 mod list;
 mod names;
 mod read;
@@ -9,15 +13,21 @@ mod read;
 mod read_tests;
 mod root;
 mod settle;
+#[cfg(test)]
+mod settle_tests;
+mod twins;
 mod watch;
+mod way;
+#[cfg(test)]
+mod way_tests;
 
 pub use entry::{Absent, DirMark, Found, Kind, Skip};
 pub use filter::{IGNORE_FILE, Rule};
-pub use list::{Explained, Lister, PAGE};
+pub use list::{Explained, Lister, PAGE, Selection};
 pub use names::{
     escape, forbidden, is_forbidden, local_name, local_path, remote_name, remote_path, unescape,
 };
-pub use read::{ReadError, Reading, open};
+pub use read::{ReadError, Reading};
 pub use root::{Root, RootError, RootId};
 pub use settle::{CLOCK_GRAIN_MS, settle_due};
 pub use watch::{Hints, WatchError, Watcher};

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::entry::{Kind, Meaning, fingerprint, kind};
 use super::root::{Root, RootError};
+use super::way::{Astray, Way};
 use crate::digest::{Digest, Digester};
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
@@ -74,18 +75,31 @@ pub struct Reading {
     stable: bool,
 }
 
-/// Opens the file `path` below `local`, provided that it is still `expected`.
+/// Opens the file `path` below `local`, provided that it is still `expected`. `follow`: links lead to what they point
+/// to.
 ///
 /// # Errors
 /// It vanished, changed, or cannot be read.
-pub fn open(local: &Path, path: &RelPath, expected: Fingerprint) -> Result<Reading, ReadError> {
+pub(super) fn open(
+    local: &Path,
+    follow: bool,
+    path: &RelPath,
+    expected: Fingerprint,
+) -> Result<Reading, ReadError> {
     let root = Root::open(local).map_err(|error| match error {
         RootError::Shortage(..) => ReadError::Transient(error.to_string()),
         RootError::Missing(_) | RootError::NotDirectory(_) | RootError::Unreadable(..) => {
             ReadError::Root(error.to_string())
         }
     })?;
-    let file = root.open_file(path).map_err(ReadError::of)?;
+    let (dir, name) = path.split().ok_or(ReadError::Changed)?;
+    let file = Way::to(&root, follow, &dir).and_then(|way| way.open_file(name));
+    let file = file.map_err(|astray| match astray {
+        Astray::Errno(errno) => ReadError::of(errno),
+        // What was a file, or a directory on the way to it, is a link now.
+        Astray::Barred(_) => ReadError::Changed,
+    })?;
+    let file = file.ok_or(ReadError::Changed)?;
     let reading = Reading { file, expected, stable: root.is_stable() };
     reading.check()?;
     Ok(reading)

@@ -43,7 +43,7 @@ impl Place {
     }
 
     fn open(&self) -> Result<super::read::Reading, ReadError> {
-        open(self.folder.path(), &RelPath::from_path(Path::new("f")).unwrap(), self.seen)
+        open(self.folder.path(), false, &RelPath::from_path(Path::new("f")).unwrap(), self.seen)
     }
 
     /// Reads, and has `meddle` do something after the piece number `after`. Gives the outcome and the bytes that

@@ -1,13 +1,12 @@
-//! The root of a mirror (shell): which directory it is, and opening what lies below it, never outside.
+//! The root of a mirror (shell): which directory it is.
 
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::entry::{Absent, DirMark, Kind, Meaning, kind};
+use super::entry::{DirMark, Meaning};
 use crate::relpath::RelPath;
 
 /// Tells one root from another that was mounted or moved into its place.
@@ -40,6 +39,7 @@ pub enum RootError {
 #[derive(Debug)]
 pub struct Root {
     fd: OwnedFd,
+    path: PathBuf,
     id: RootId,
     stable: bool,
 }
@@ -48,6 +48,28 @@ pub struct Root {
 /// SMB2, FUSE, 9p, Ceph, AFS (the numbers are those of `statfs(2)`).
 const UNSTABLE: &[u64] =
     &[0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f];
+
+/// A handle on a directory: nothing is read through it.
+pub(super) const HANDLE: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Whether a name stays in its directory.
+pub(super) fn is_plain(name: &[u8]) -> bool {
+    name != b"." && name != b".." && !name.contains(&b'/')
+}
+
+/// Opens one name in a directory. It must not lead anywhere else, and is not followed if it is a link.
+pub(super) fn open_name(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    if !is_plain(name) {
+        return Err(Errno::NOENT);
+    }
+    loop {
+        match rustix::fs::openat(dir, name, flags | OFlags::NOFOLLOW, Mode::empty()) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
 
 impl Root {
     /// Opens the directory at `path`.
@@ -72,7 +94,8 @@ impl Root {
         let filesystem = rustix::fs::fstatvfs(&fd).map_err(error)?;
         let kind = rustix::fs::fstatfs(&fd).map_err(error)?.f_type;
         let stable = !UNSTABLE.contains(&u64::try_from(kind).unwrap_or(0));
-        Ok(Root { fd, id: RootId { inode: stat.st_ino, fsid: filesystem.f_fsid }, stable })
+        let id = RootId { inode: stat.st_ino, fsid: filesystem.f_fsid };
+        Ok(Root { fd, path: path.to_path_buf(), id, stable })
     }
 
     /// Whether nothing is in it.
@@ -92,6 +115,25 @@ impl Root {
         Ok(entries.take(1).count() == 0)
     }
 
+    /// The directory itself.
+    pub(super) fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// A handle on the directory at `path`, name by name and through no link.
+    pub(super) fn open_dir(&self, path: &RelPath) -> Result<OwnedFd, Errno> {
+        let mut fd = rustix::fs::openat(&self.fd, ".", HANDLE, Mode::empty())?;
+        for name in path.segments() {
+            fd = open_name(&fd, name, HANDLE)?;
+        }
+        Ok(fd)
+    }
+
+    /// Where it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Which directory it is.
     #[must_use]
     pub fn id(&self) -> RootId {
@@ -107,53 +149,5 @@ impl Root {
     /// The root as an entry. Whether something is mounted there is told by its identity.
     pub(super) fn mark(&self) -> DirMark {
         DirMark { inode: if self.stable { self.id.inode } else { 0 }, mounted: false }
-    }
-
-    /// Opens a directory below, following no link.
-    pub(super) fn open_dir(&self, path: &RelPath) -> Result<OwnedFd, Errno> {
-        self.open_below(
-            path,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        )
-    }
-
-    /// Opens a file below, following no link and never waiting (a FIFO would).
-    pub(super) fn open_file(&self, path: &RelPath) -> Result<File, Errno> {
-        let flags =
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        self.open_below(path, flags).map(File::from)
-    }
-
-    fn open_below(&self, path: &RelPath, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let name = if path.is_root() { Path::new(".") } else { path.as_path() };
-        let inside =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        loop {
-            match rustix::fs::openat2(&self.fd, name, flags, Mode::empty(), inside) {
-                // A rename anywhere while the kernel resolved the path.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // A kernel or sandbox without it: the last name at least is not followed.
-                Err(Errno::NOSYS | Errno::PERM) => {
-                    return rustix::fs::openat(&self.fd, name, flags, Mode::empty());
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// Looks at one entry by its directory.
-    pub(super) fn stat_in(dir: &OwnedFd, name: &[u8]) -> Result<Stat, Errno> {
-        rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    /// What is at `path` on disk, rules aside.
-    ///
-    /// # Errors
-    /// It is gone, or cannot be looked at.
-    pub fn look(&self, path: &RelPath) -> Result<Kind, Absent> {
-        let Some((dir, name)) = path.split() else { return Ok(Kind::Dir(self.mark())) };
-        let dir = self.open_dir(&dir).map_err(Absent::of)?;
-        let holder = rustix::fs::fstat(&dir).map_err(Absent::of)?.st_dev;
-        Ok(kind(&Root::stat_in(&dir, name).map_err(Absent::of)?, self.stable, holder))
     }
 }

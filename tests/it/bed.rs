@@ -494,6 +494,49 @@ impl Bed {
             .sum()
     }
 
+    /// Paths of the requests to a route, in their order. Not of the content itself, which is sent to a key.
+    pub(crate) fn asked_about(&self, route: &str) -> Vec<String> {
+        let (_, lines) = self.call("GET", "/_emulator/log", None);
+        let lines = lines.as_array().unwrap().iter().filter(|line| line["route"] == route);
+        lines.map(|line| line["path"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// How often an upload of `name` was started.
+    pub(crate) fn starts_of(&self, name: &str) -> usize {
+        let wanted = format!("backup/{name}");
+        self.asked_about("file.start").iter().filter(|path| **path == wanted).count()
+    }
+
+    /// What is left out, with the reason.
+    pub(crate) fn skipped(&self) -> BTreeMap<String, String> {
+        let (out, _) = self.ends(&["status", "--skipped", "--json"], 0);
+        let value: Value = serde_json::from_str(&out).unwrap();
+        let entries = value["skipped"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        entries.map(|entry| (text(&entry["path"]), text(&entry["reason"]))).collect()
+    }
+
+    /// The word for a file.
+    pub(crate) fn state_of(&self, name: &str) -> String {
+        let path = self.root().join(name);
+        let (out, _) = self.ends(&["status", "--json", path.to_str().unwrap()], 0);
+        let value: Value = serde_json::from_str(&out).unwrap();
+        value["files"][0]["state"].as_str().unwrap().to_owned()
+    }
+
+    /// The binary without the rights of root to read everything, as if another user had started it.
+    pub(crate) fn powerless(&self, args: &[&str]) -> Command {
+        let inner = self.command(args);
+        if !rustix::process::geteuid().is_root() {
+            return inner;
+        }
+        let mut command = Command::new("setpriv");
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+        command.arg("--bounding-set=-dac_override,-dac_read_search").arg(inner.get_program());
+        command.args(inner.get_args());
+        command
+    }
+
     /// A token that may do everything, for meddling with the library.
     pub(crate) fn admin(&self) -> String {
         self.token_for("emulator-secret")

@@ -54,19 +54,25 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
             return count;
         }
         count.directories += 1;
-        let listed = lister.list(&dir, |found, _| {
-            let directories = found.iter().filter(|entry| entry.kind.is_dir());
-            open.extend(directories.map(|entry| dir.join(&entry.name)));
-            let mirrored =
-                found.iter().filter(|entry| matches!(entry.kind, Kind::File(_) | Kind::Dir(_)));
-            for (one, other) in alike(mirror.names, mirrored.map(|entry| entry.name.as_slice())) {
-                count.alike += 1;
-                count.first_alike.get_or_insert_with(|| {
-                    format!("{}/{} and {}", mirror.local.display(), dir.join(one), printable(other))
-                });
-            }
-            clock.now().mono_ms < deadline_ms
-        });
+        let listed = lister.list(
+            &dir,
+            |_| {},
+            |found, _| {
+                let directories = found.iter().filter(|entry| entry.kind.is_dir());
+                open.extend(directories.map(|entry| dir.join(&entry.name)));
+                let mirrored =
+                    found.iter().filter(|entry| matches!(entry.kind, Kind::File(_) | Kind::Dir(_)));
+                let mirrored = mirrored.map(|entry| entry.name.as_slice());
+                for (one, other) in alike(mirror.names, mirrored) {
+                    count.alike += 1;
+                    count.first_alike.get_or_insert_with(|| {
+                        let one = dir.join(one);
+                        format!("{}/{one} and {}", mirror.local.display(), printable(other))
+                    });
+                }
+                clock.now().mono_ms < deadline_ms
+            },
+        );
         match listed {
             // Removed since its parent was listed.
             Ok(()) | Err(Absent::Gone) => {}

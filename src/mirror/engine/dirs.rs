@@ -99,7 +99,8 @@ impl Core {
         match result {
             Ok(()) => {
                 self.service_answered(work)?;
-                for made in work.turn.dir_created(dir, work.now.unix_ms)? {
+                let ours = self.not_left_out(work, &row)?;
+                for made in work.turn.dir_created(ours, work.now.unix_ms)? {
                     work.turn.unblock_files(made, DIRECTORY_BLOCKED, work.now.unix_ms)?;
                     self.unpark(made);
                     if let Some(made) = work.turn.dir(made)? {
@@ -121,10 +122,30 @@ impl Core {
             Err(failure) => {
                 let id = EntryId { dir: row.id, name: Vec::new() };
                 let blame = self.service_failed(work, &failure, &id)?;
-                self.directory_failed(work, &row, failure, blame)?;
+                if row.gone_at_ms.is_none() {
+                    return self.directory_failed(work, &row, failure, blame);
+                }
+                // Gone, or left out, meanwhile: nobody wants it any more.
+                let waiting: Vec<_> = self.parked.keys().copied().collect();
+                for dir in waiting {
+                    self.unpark(dir);
+                }
             }
         }
         Ok(())
+    }
+
+    /// The nearest directory on the way up that is mirrored: what is left out is not ours to know of, or to delete.
+    fn not_left_out(&self, work: &Work<'_>, row: &DirRow) -> Result<DirId, JournalError> {
+        let mut ours = row.clone();
+        while let Some((parent, name)) = row_above(work, &ours)? {
+            let entry = EntryId { dir: parent.id, name };
+            if !left_out(work, &entry)? {
+                break;
+            }
+            ours = parent;
+        }
+        Ok(ours.id)
     }
 
     /// The files that waited for a directory wait for a slot again.
@@ -214,5 +235,26 @@ impl Core {
     pub(super) fn entry_of(&self, mirror: usize, dir: DirId, remote: &str) -> Option<EntryId> {
         let name = local_name(self.settings.mirrors.get(mirror)?.names, remote)?;
         Some(EntryId { dir, name })
+    }
+}
+
+/// The directory that holds another, and the name of that there.
+fn row_above(work: &Work<'_>, row: &DirRow) -> Result<Option<(DirRow, Vec<u8>)>, JournalError> {
+    let (Some(parent), Some((_, name))) = (row.parent, row.path.split()) else { return Ok(None) };
+    Ok(work.turn.dir(parent)?.map(|parent| (parent, name.to_vec())))
+}
+
+/// Whether an entry, or a directory that holds it, is left out on purpose: then it did not go.
+pub(super) fn left_out(work: &Work<'_>, entry: &EntryId) -> Result<bool, JournalError> {
+    let mut entry = entry.clone();
+    loop {
+        if work.turn.skipped(&entry)?.is_some() {
+            return Ok(true);
+        }
+        let Some(row) = work.turn.dir(entry.dir)?.filter(|row| row.gone_at_ms.is_some()) else {
+            return Ok(false);
+        };
+        let Some((parent, name)) = row_above(work, &row)? else { return Ok(false) };
+        entry = EntryId { dir: parent.id, name };
     }
 }

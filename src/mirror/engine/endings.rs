@@ -1,5 +1,6 @@
 //! How transfers end, and what the journal says of it: synced, or trouble with the time of the next try.
 
+use super::dirs::left_out;
 use super::{Active, Core, Work};
 use crate::failure::Class;
 use crate::journal::{
@@ -166,8 +167,11 @@ impl Core {
             self.service_answered(work)?;
             self.found_room(work, sent.size)?;
         }
-        let row = work.turn.file(entry)?;
-        let row = plan::file_confirmed(entry, row, confirmed, now_ms);
+        let row = match work.turn.file(entry)? {
+            // Left out while it was sent: the copy stays, and is not ours to speak of.
+            None if left_out(work, entry)? => return work.turn.remove_remote(entry),
+            row => plan::file_confirmed(entry, row, confirmed, now_ms),
+        };
         work.turn.put_file(&row)?;
         if row.gone_at_ms.is_some() {
             work.turn.set_file_delete(entry, self.delete_at(work, mirror))?;

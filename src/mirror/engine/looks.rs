@@ -107,6 +107,7 @@ impl Core {
         if name == IGNORE_FILE.as_bytes()
             && let Some(state) = self.mirrors.get_mut(index)
         {
+            state.rules_at_ms = work.now.unix_ms;
             state.scan.relist(&dir_path, false);
         }
         let id = EntryId { dir: dir.id, name };

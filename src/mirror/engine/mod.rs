@@ -124,6 +124,8 @@ struct MirrorState {
     /// Paths to look at, and those that are being looked at.
     hints: BTreeSet<RelPath>,
     looking: HashSet<RelPath>,
+    /// When a file of rules was touched last, in milliseconds since the Unix epoch.
+    rules_at_ms: i64,
     /// The journal may say that the space is full.
     may_be_full: bool,
     /// What the remote holds is compared before anything is sent.
@@ -212,6 +214,7 @@ impl Engine {
                 scan: ScanState::new(row.scanned_at_ms.is_none()),
                 hints: BTreeSet::new(),
                 looking: HashSet::new(),
+                rules_at_ms: i64::MIN,
                 may_be_full: true,
                 adopting: row.adopting,
             });

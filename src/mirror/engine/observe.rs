@@ -1,7 +1,7 @@
 //! What was seen is merged into the journal: pages of a listing, and single paths that were looked at.
 
 use super::stack::{Reach, Wanted};
-use super::{Core, Work};
+use super::{Core, MirrorState, Work};
 use crate::clock::to_ms;
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
@@ -38,6 +38,16 @@ impl Core {
             // Given up meanwhile: what comes next was waiting for this.
             return if last { self.next_listing(work, index) } else { Ok(()) };
         };
+        // Gone, or left out, since it was asked for: these names were read by the rules of before.
+        if work.turn.dir(current.id)?.is_none_or(|dir| dir.gone_at_ms.is_some()) {
+            if last {
+                if let Some(mut ended) = scan.current.take() {
+                    state.hints.append(&mut ended.touched);
+                }
+                return self.next_listing(work, index);
+            }
+            return Ok(());
+        }
         if entries.is_empty() && !last {
             // All of this page vanished since it was read: it says nothing about names beyond it.
             return Ok(());
@@ -183,7 +193,10 @@ impl Core {
         if !kind.is_dir()
             && let Some(row) = &rows.child
         {
-            self.dir_absent(work, index, row)?;
+            match kind {
+                Kind::Skipped(_) => self.dir_left_out(work, row)?,
+                _ => self.dir_absent(work, index, row)?,
+            }
         }
         if !matches!(kind, Kind::Skipped(_)) && rows.skip.is_some() {
             work.turn.remove_skipped(id)?;
@@ -216,6 +229,7 @@ impl Core {
         seen: Fingerprint,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get(index) else { return Ok(()) };
+        let known = row.is_some();
         let waits = row.is_some_and(|row| row.next_at_ms.is_some());
         let wrong = match row {
             Some(_) if waits => match work.turn.trouble(id)? {
@@ -234,6 +248,7 @@ impl Core {
             Seen::Nothing => {}
             Seen::Retry(row) => work.turn.put_file(&row)?,
             Seen::Put(row) => {
+                let row = if known { row } else { rested_rules(row, state) };
                 work.turn.put_file(&row)?;
                 // What was wrong with deleting its copy is history too.
                 if wrong != Wrong::Nothing || gone_before {
@@ -340,6 +355,15 @@ impl Core {
         work.turn.remove_trouble(&row.id)
     }
 
+    /// Something above its files says that they are not mirrored: they did not go.
+    fn dir_left_out(&mut self, work: &mut Work<'_>, row: &DirRow) -> Result<(), JournalError> {
+        if row.gone_at_ms.is_some() && row.created_at_ms.is_none() {
+            return Ok(());
+        }
+        self.may_leave_orphans(work.now.mono_ms);
+        work.turn.tree_left_out(row.id, work.now.unix_ms)
+    }
+
     pub(super) fn dir_absent(
         &mut self,
         work: &mut Work<'_>,
@@ -358,6 +382,13 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// A file that is new while rules were just written waits for these to rest too: whoever writes them begins with none,
+/// and what they keep back would be sent.
+fn rested_rules(row: FileRow, state: &MirrorState) -> FileRow {
+    let rules_rest_ms = state.rules_at_ms.saturating_add(to_ms(state.rest.settle));
+    FileRow { next_at_ms: row.next_at_ms.map(|at| at.max(rules_rest_ms)), ..row }
 }
 
 /// The names of a directory that a page speaks of: after the one, up to the other.
@@ -386,6 +417,10 @@ fn reason(skip: Skip) -> SkipReason {
         Skip::Excluded => SkipReason::Excluded,
         Skip::Temporary => SkipReason::Temporary,
         Skip::Symlink => SkipReason::Symlink,
+        Skip::SymlinkOutside => SkipReason::SymlinkOutside,
+        Skip::SymlinkDangling => SkipReason::SymlinkDangling,
+        Skip::SymlinkLoop => SkipReason::SymlinkLoop,
+        Skip::Loop => SkipReason::Loop,
         Skip::Special => SkipReason::Special,
         Skip::Name => SkipReason::Name,
     }

@@ -1,11 +1,10 @@
 //! Copies follow what happened on disk (shell): deletes and moves of directories. Each looks at the disk once more,
 //! this very moment, before it asks the service for anything.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::remote::{failure, no_client};
-use super::{Inner, guard};
+use super::{Inner, Local, guard};
 use crate::failure::Class;
 use crate::journal::RootIdentity;
 use crate::mirror::facts::{Anchor, Doomed, MirrorIndex, Relocated, Removed};
@@ -36,7 +35,7 @@ impl Inner {
         let looked = tokio::task::spawn_blocking(move || match inner.mirrors.get(mirror) {
             Some(local) => {
                 let failed = || Gone::Doubtful(guard::UNEXPECTED.to_owned());
-                guard::blocking(|| look(&local.root, &path, &anchor, what), failed)
+                guard::blocking(|| look(local, &path, &anchor, what), failed)
             }
             None => Gone::Doubtful(guard::UNEXPECTED.to_owned()),
         })
@@ -78,7 +77,7 @@ impl Inner {
         let inner = Arc::clone(self);
         let looked = tokio::task::spawn_blocking(move || {
             inner.mirrors.get(mirror).is_some_and(|local| {
-                guard::blocking(|| is_moved(&local.root, &from, &to, root, inode), || false)
+                guard::blocking(|| is_moved(local, &from, &to, root, inode), || false)
             })
         })
         .await;
@@ -103,8 +102,8 @@ impl Inner {
 }
 
 /// Whether what was at `path` is still absent, below a root and a directory that are what they were.
-fn look(local: &Path, path: &RelPath, anchor: &Anchor, what: Doomed) -> Gone {
-    let root = match Root::open(local) {
+fn look(local: &Local, path: &RelPath, anchor: &Anchor, what: Doomed) -> Gone {
+    let root = match Root::open(&local.root) {
         Ok(root) => root,
         Err(error) => return Gone::Doubtful(error.to_string()),
     };
@@ -112,7 +111,7 @@ fn look(local: &Path, path: &RelPath, anchor: &Anchor, what: Doomed) -> Gone {
         return Gone::Doubtful("the root is another directory than the last scan saw".to_owned());
     }
     if !anchor.path.is_root() {
-        match root.look(&anchor.path) {
+        match local.lister.look(&anchor.path, |_| {}) {
             Ok(Kind::Dir(DirMark { inode, mounted })) => {
                 let same = anchor.inode == 0 || inode == 0 || inode == anchor.inode;
                 if !same || mounted != anchor.mounted {
@@ -126,7 +125,7 @@ fn look(local: &Path, path: &RelPath, anchor: &Anchor, what: Doomed) -> Gone {
             }
         }
     }
-    match root.look(path) {
+    match local.lister.look(path, |_| {}) {
         Err(Absent::Gone) => Gone::Still,
         // Something of another kind has the name: what had it is gone, and its copy is in the way.
         Ok(kind) if kind.is_dir() != (what == Doomed::Directory) => Gone::Still,
@@ -140,9 +139,9 @@ fn is(root: &Root, known: RootIdentity) -> bool {
 }
 
 /// Whether a directory is still at its new place, and not at its old one.
-fn is_moved(local: &Path, from: &RelPath, to: &RelPath, known: RootIdentity, inode: u64) -> bool {
-    let Ok(root) = Root::open(local) else { return false };
+fn is_moved(local: &Local, from: &RelPath, to: &RelPath, known: RootIdentity, inode: u64) -> bool {
+    let Ok(root) = Root::open(&local.root) else { return false };
     is(&root, known)
-        && root.look(from) == Err(Absent::Gone)
-        && matches!(root.look(to), Ok(Kind::Dir(mark)) if mark.inode == inode)
+        && local.lister.look(from, |_| {}) == Err(Absent::Gone)
+        && matches!(local.lister.look(to, |_| {}), Ok(Kind::Dir(mark)) if mark.inode == inode)
 }

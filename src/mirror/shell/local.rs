@@ -1,14 +1,15 @@
 //! What the local side is asked (shell): roots, listings, single paths, and reading files.
 
-use std::path::PathBuf;
+use std::cell::Cell;
+use std::sync::Arc;
 
-use super::{Inner, guard};
+use super::{Inner, Local, guard};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{Fact, MirrorIndex};
 use crate::mirror::step::{Failure, Outcome};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, ReadError, Reading, Root, RootError, WatchError, open};
+use crate::tree::{Absent, Lister, ReadError, Reading, Root, RootError, WatchError};
 
 impl Inner {
     pub(super) fn look_at_root(&self, mirror: MirrorIndex) {
@@ -27,24 +28,16 @@ impl Inner {
     pub(super) fn list(&self, mirror: MirrorIndex, dir: &RelPath) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         let list = || {
-            let watched = match (&self.watcher, local.watch) {
-                (Some(watcher), true) => match watcher.watch(&dir.below(&local.root)) {
-                    Ok(()) => true,
-                    Err(WatchError::Gone) => false,
-                    Err(error) => {
-                        tracing::debug!(directory = %dir, %error, "not watched");
-                        false
-                    }
-                },
-                _ => false,
-            };
-            local.lister.list(dir, |entries, last| {
+            // Where a link leads is watched too; what cannot be is polled.
+            let watched = Cell::new(self.watch(local, &local.lister.real(dir)));
+            let heed = |place: &RelPath| watched.set(self.watch(local, place) && watched.get());
+            local.lister.list(dir, heed, |entries, last| {
                 self.report_blocking(Fact::Page {
                     mirror,
                     dir: dir.clone(),
                     entries,
                     last,
-                    watched,
+                    watched: watched.get() && !local.lister.forgets_links(),
                 })
             })
         };
@@ -54,11 +47,25 @@ impl Inner {
         }
     }
 
+    /// Watches a directory; `false`: nobody tells what happens there.
+    fn watch(&self, local: &Local, dir: &RelPath) -> bool {
+        let (Some(watcher), true) = (&self.watcher, local.watch) else { return false };
+        match watcher.watch(&dir.below(&local.root)) {
+            Ok(()) => true,
+            Err(WatchError::Gone) => false,
+            Err(error) => {
+                tracing::debug!(directory = %dir, %error, "not watched");
+                false
+            }
+        }
+    }
+
     pub(super) fn look(&self, mirror: MirrorIndex, paths: Vec<RelPath>) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         for path in paths {
             let failed = || Err(Absent::Unreadable(guard::UNEXPECTED.into()));
-            let what = guard::blocking(|| local.lister.look(&path), failed);
+            let heed = |place: &RelPath| _ = self.watch(local, place);
+            let what = guard::blocking(|| local.lister.look(&path, heed), failed);
             if !self.report_blocking(Fact::Looked { mirror, path, what }) {
                 return;
             }
@@ -69,14 +76,14 @@ impl Inner {
 /// A local file in the state that is to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct File {
-    pub(super) root: PathBuf,
+    pub(super) lister: Arc<Lister>,
     pub(super) path: RelPath,
     pub(super) fingerprint: Fingerprint,
 }
 
 impl File {
     pub(super) fn open(&self) -> Result<Reading, ReadError> {
-        open(&self.root, &self.path, self.fingerprint)
+        self.lister.open(&self.path, self.fingerprint)
     }
 
     /// Opens the file and does something with it, on the blocking pool.

@@ -30,7 +30,7 @@ use crate::tree::{Lister, Watcher};
 #[derive(Debug)]
 struct Local {
     root: PathBuf,
-    lister: Lister,
+    lister: Arc<Lister>,
     watch: bool,
 }
 
@@ -70,7 +70,7 @@ impl Shell {
     ) -> Shell {
         let mirrors = mirrors
             .into_iter()
-            .map(|(root, lister, watch)| Local { root, lister, watch })
+            .map(|(root, lister, watch)| Local { root, lister: Arc::new(lister), watch })
             .collect();
         Shell {
             inner: Arc::new(Inner {
@@ -98,6 +98,11 @@ impl Shell {
             let below = path.strip_prefix(&mirror.root).ok()?;
             Some((index, RelPath::from_path(below)?))
         })
+    }
+
+    /// The other names that a path has through links that are followed.
+    pub(super) fn names_of(&self, mirror: MirrorIndex, path: &RelPath) -> Vec<RelPath> {
+        self.inner.mirrors.get(mirror).map(|local| local.lister.names_of(path)).unwrap_or_default()
     }
 
     /// Ends every task that talks to the service, wherever it is, and waits until none is left. What was sent

@@ -1,7 +1,7 @@
 //! What the service is asked (shell): the steps of transfers, directories, listings, the probe.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -89,7 +89,7 @@ impl Inner {
         let (Some(client), Some(local)) = (&self.client, self.mirrors.get(mirror)) else {
             return Outcome::Failed(no_client());
         };
-        let file = File { root: local.root.clone(), path, fingerprint };
+        let file = File { lister: Arc::clone(&local.lister), path, fingerprint };
         let remote = RemotePath::from_segments(target);
         let done = match step {
             Step::Digest => file.blocking(Reading::digest).await.map(Outcome::Digested),

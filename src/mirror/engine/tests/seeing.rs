@@ -344,3 +344,21 @@ fn a_directory_that_went_while_it_was_to_be_made_is_not_in_trouble() {
     hand.turn(vec![Fact::Directory { job, result }]);
     assert_eq!(blocked(hand), 0);
 }
+
+#[test]
+fn a_directory_that_is_left_out_while_it_is_listed_stays_out() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&["d"]);
+    let turned = hand.looked("d", Ok(DIR));
+    assert_eq!(lists(&turned), ["d"]);
+    // A link stands in its place by now; its names come after that is known.
+    hand.looked("d", Ok(Kind::Skipped(crate::tree::Skip::Symlink)));
+    let file = Found { name: b"f".to_vec(), kind: Kind::File(print(5, 9)) };
+    hand.turn(vec![page("d", vec![file])]);
+    let turned = hand.looked("g", Ok(Kind::File(print(5, 9))));
+    assert_eq!(lists(&turned), Vec::<String>::new());
+    let id = hand.engine.core.mirrors[0].id;
+    let status = Reader::of(hand.engine.into_journal());
+    let root = status.below(id, &RelPath::root()).expect("a state").expect("a folder");
+    assert_eq!(root.files, 1, "only the one beside it");
+}
