@@ -223,6 +223,18 @@ impl Turn<'_> {
             .query_row([now_ms, NEVER_MS], |row| row.get(0))?)
     }
 
+    /// The numbers of a directory and of all below it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn dirs_at_and_below(&self, row: &DirRow) -> Result<Vec<DirId>, JournalError> {
+        let (from, upto) = subtree(&row.path);
+        let mut statement = self.tx.prepare_cached(at_and_below(upto.is_some()))?;
+        let ids = statement
+            .query_map(params![row.mirror.0, row.id.0, from, upto], |row| row.get(0).map(DirId))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     /// A directory is absent on disk with everything in it. What was confirmed stays known; what never
     /// was is forgotten. Gives the number of files that are gone.
     ///

@@ -1,5 +1,6 @@
 //! The loop between engine and shell (shell): waits for facts, turns, performs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,6 +11,8 @@ use super::facts::{Event, Fact, Finished};
 use super::shell::Shell;
 use crate::clock::{Clock, to_ms};
 use crate::journal::{Journal, JournalError};
+use crate::relpath::RelPath;
+use crate::tree::News;
 
 /// Facts of one turn. Whatever waits is decided together and committed once.
 const FACTS: usize = 1024;
@@ -73,6 +76,7 @@ async fn turns(
     let look_for_requests = shell.takes_requests() && !shell.watch_requests();
     let mut waiting: Vec<Fact> = requests(shell);
     let mut stopped_at_ms = None;
+    let mut watched: Vec<u64> = Vec::new();
     loop {
         let turned = {
             let news = std::mem::take(&mut waiting);
@@ -110,24 +114,12 @@ async fn turns(
                 waiting.push(Fact::Stop);
             }
             _ = facts.recv_many(&mut waiting, FACTS) => {}
-            (paths, overflow) = async {
+            news = async {
                 match &hints {
                     Some(hints) => hints.take().await,
                     None => std::future::pending().await,
                 }
-            } => {
-                if overflow {
-                    waiting.push(Fact::Overflow);
-                }
-                for path in &paths {
-                    if let Some((mirror, path)) = shell.locate(path) {
-                        waiting.push(Fact::Hints { mirror, paths: vec![path] });
-                    }
-                }
-                if overflow || paths.iter().any(|path| shell.is_request(path)) {
-                    waiting.extend(requests(shell));
-                }
-            }
+            } => hear(shell, news, &mut waiting),
             () = tokio::time::sleep(Duration::from_millis(
                 u64::try_from(sleep_ms.unwrap_or(0)).unwrap_or(0)
             )), if sleep_ms.is_some() => {}
@@ -140,6 +132,36 @@ async fn turns(
         {
             waiting.push(fact);
         }
+        // After the facts of listings: what they watched is counted.
+        let now_watched = shell.watched();
+        for (mirror, directories) in now_watched.iter().copied().enumerate() {
+            if watched.get(mirror) != Some(&directories) {
+                waiting.push(Fact::Watched { mirror, directories });
+            }
+        }
+        watched = now_watched;
+    }
+}
+
+/// What the watcher heard becomes facts, those of a mirror together.
+fn hear(shell: &Shell, news: News, facts: &mut Vec<Fact>) {
+    if news.lost {
+        facts.push(Fact::Overflow);
+    }
+    let mut asked = news.lost;
+    let mut hints: BTreeMap<usize, Vec<RelPath>> = BTreeMap::new();
+    for (tree, path) in news.paths {
+        hints.entry(tree).or_default().push(path);
+    }
+    for (tree, paths) in hints {
+        if tree == shell.requests_tree() {
+            asked = true;
+        } else {
+            facts.push(Fact::Hints { mirror: tree, paths });
+        }
+    }
+    if asked {
+        facts.extend(requests(shell));
     }
 }
 

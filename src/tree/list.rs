@@ -1,6 +1,7 @@
 //! Listing directories and looking at single paths (shell): a page at a time, entries sorted, rules applied.
 
 use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -60,10 +61,24 @@ impl Lister {
     pub fn list(
         &self,
         dir: &RelPath,
+        page: impl FnMut(Vec<Found>, bool) -> bool,
+    ) -> Result<(), Absent> {
+        self.list_opened(dir, |_| {}, page)
+    }
+
+    /// The same; `opened` has the directory before anything is read of it.
+    ///
+    /// # Errors
+    /// Those of [`Lister::list`].
+    pub fn list_opened(
+        &self,
+        dir: &RelPath,
+        opened: impl FnOnce(BorrowedFd<'_>),
         mut page: impl FnMut(Vec<Found>, bool) -> bool,
     ) -> Result<(), Absent> {
         let root = Root::open(&self.local).map_err(no_root)?;
         let fd = root.open_dir(dir).map_err(Absent::of)?;
+        opened(fd.as_fd());
         let holder = rustix::fs::fstat(&fd).map_err(unreadable)?.st_dev;
         let files = self.ignore_files(&root, dir)?;
         let mut names = Vec::new();

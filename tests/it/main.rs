@@ -19,3 +19,4 @@ mod rooms;
 mod secrets;
 mod state;
 mod tokens;
+mod watching;

@@ -10,6 +10,7 @@ mod finish;
 mod looks;
 mod observe;
 mod orphans;
+mod polls;
 mod scan;
 mod service;
 mod shortage;
@@ -294,6 +295,10 @@ impl Core {
             Fact::Looked { mirror, path, what } => self.looked(work, mirror, &path, what),
             Fact::Hints { mirror, paths } => self.hinted(work, mirror, paths),
             Fact::Overflow => self.overflow(work),
+            Fact::Watched { mirror, directories } => {
+                self.watched(mirror, directories);
+                Ok(())
+            }
             Fact::Step { transfer, outcome } => self.stepped(work, transfer, outcome),
             Fact::Directory { job, result } => self.directory_made(work, job, result),
             Fact::RemoteListed { job, result } => self.remote_listed(work, job, result),

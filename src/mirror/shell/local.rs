@@ -1,5 +1,7 @@
 //! What the local side is asked (shell): roots, listings, single paths, and reading files.
 
+use std::cell::Cell;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use super::{Inner, guard};
@@ -8,12 +10,15 @@ use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{Fact, MirrorIndex};
 use crate::mirror::step::{Failure, Outcome};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, ReadError, Reading, Root, RootError, WatchError, open};
+use crate::tree::{Absent, ReadError, Reading, Root, RootError, Watching, open};
 
 impl Inner {
     pub(super) fn look_at_root(&self, mirror: MirrorIndex) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         let look = || {
+            if let Some((watcher, wish)) = self.watching(mirror) {
+                watcher.begin_scan(mirror, wish);
+            }
             let root = Root::open(&local.root)?;
             let empty = root.is_empty(&local.root)?;
             Ok((root.id(), empty))
@@ -27,24 +32,19 @@ impl Inner {
     pub(super) fn list(&self, mirror: MirrorIndex, dir: &RelPath) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         let list = || {
-            let watched = match (&self.watcher, local.watch) {
-                (Some(watcher), true) => match watcher.watch(&dir.below(&local.root)) {
-                    Ok(()) => true,
-                    Err(WatchError::Gone) => false,
-                    Err(error) => {
-                        tracing::debug!(directory = %dir, %error, "not watched");
-                        false
-                    }
-                },
-                _ => false,
+            let watched = Cell::new(Watching::No);
+            let opened = |fd: BorrowedFd<'_>| {
+                if let Some((watcher, wish)) = self.watching(mirror) {
+                    watched.set(watcher.watch(mirror, dir, fd, wish));
+                }
             };
-            local.lister.list(dir, |entries, last| {
+            local.lister.list_opened(dir, opened, |entries, last| {
                 self.report_blocking(Fact::Page {
                     mirror,
                     dir: dir.clone(),
                     entries,
                     last,
-                    watched,
+                    watched: watched.get(),
                 })
             })
         };

@@ -59,6 +59,7 @@ impl History {
             faults: *dice.choice(&[0.0, 0.02, 0.1, 0.3]).unwrap_or(&0.0),
             lost_hints: *dice.choice(&[0.0, 0.1, 0.5]).unwrap_or(&0.0),
             power_cuts: dice.u8(0..4) == 0,
+            watches: *dice.choice(&[usize::MAX, usize::MAX, usize::MAX, 2]).unwrap_or(&2),
         };
         let root: &[&str] = if dice.bool() { &["base", "deep"] } else { &[] };
         let mut world = World::new(dice.u64(..), mood, root);
@@ -361,6 +362,7 @@ fn is_readable(world: &World, path: &RelPath) -> bool {
 fn rest(world: &mut World) {
     let until_ms = world.now.mono_ms + HEAL_MS;
     let mut scans = 0;
+    let mut waited_ms = 0;
     for _ in 0..HEAL_TURNS {
         world.turn();
         if !world.is_idle() {
@@ -379,7 +381,9 @@ fn rest(world: &mut World) {
         if world.now.mono_ms - before > 600_000 {
             scans += 1;
         }
-        if scans > 2 {
+        // Where little is watched, it is polled in between.
+        waited_ms += world.now.mono_ms - before;
+        if scans > 2 || waited_ms > 3 * 3_600_000 {
             return;
         }
     }

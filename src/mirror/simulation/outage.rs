@@ -10,7 +10,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// A service that has not worked for a while, with many files waiting.
 fn outage(class: Class) -> World {
-    let mood = Mood { faults: 0.0, lost_hints: 0.0, power_cuts: false };
+    let mood = Mood { faults: 0.0, lost_hints: 0.0, power_cuts: false, watches: usize::MAX };
     let mut world = World::new(7, mood, &["base"]);
     for n in 0..FILES {
         let path = RelPath::root().join(format!("f{n}").as_bytes());
@@ -67,7 +67,7 @@ fn a_service_that_does_not_work_is_asked_a_few_times_a_minute() {
 
 #[test]
 fn one_poisoned_file_delays_nobody() {
-    let mood = Mood { faults: 0.0, lost_hints: 0.0, power_cuts: false };
+    let mood = Mood { faults: 0.0, lost_hints: 0.0, power_cuts: false, watches: usize::MAX };
     let mut world = World::new(7, mood, &["base"]);
     for n in 0..FILES {
         let name = if n == 0 { "poison".to_owned() } else { format!("f{n}") };

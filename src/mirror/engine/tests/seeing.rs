@@ -7,7 +7,7 @@ fn dir(name: &str) -> Found {
 }
 
 fn page(path: &str, entries: Vec<Found>) -> Fact {
-    Fact::Page { mirror: 0, dir: rel(path), entries, last: true, watched: true }
+    Fact::Page { mirror: 0, dir: rel(path), entries, last: true, watched: Watching::Kept }
 }
 
 fn root_there() -> Fact {
@@ -231,7 +231,7 @@ fn directories_of_a_mirror_whose_root_is_gone_leave_room_for_others() {
     for mirror in 0..2 {
         let entries = names.iter().map(|name| dir(name)).collect();
         let dir = RelPath::root();
-        hand.turn(vec![Fact::Page { mirror, dir, entries, last: true, watched: true }]);
+        hand.turn(vec![Fact::Page { mirror, dir, entries, last: true, watched: Watching::Kept }]);
     }
     // The root of the first goes before anything was made.
     let why = Absent::Root("gone".into());
