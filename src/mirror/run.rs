@@ -99,6 +99,8 @@ async fn turns(
         if let Some(finished) = turned.finished {
             return Ok((finished, engine.into_journal()));
         }
+        // Effects may have ended watches.
+        count_watches(shell, &mut watched, &mut waiting);
         let now_ms = clock.now().mono_ms;
         if stopped_at_ms.is_some_and(|at| now_ms - at > to_ms(GRACE)) {
             return Ok((Finished::Stopped, engine.into_journal()));
@@ -106,7 +108,8 @@ async fn turns(
         let wake = turned.wake_at_ms.map(|at| at.saturating_sub(now_ms).max(0));
         let beat = if stopped_at_ms.is_some() { Some(500) } else { observer.beat().map(to_ms) };
         let look = look_for_requests.then_some(to_ms(REQUESTS_EVERY));
-        let sleep_ms = [wake, beat, look].into_iter().flatten().min();
+        let at_once = (!waiting.is_empty()).then_some(0);
+        let sleep_ms = [wake, beat, look, at_once].into_iter().flatten().min();
         tokio::select! {
             biased;
             () = stop.cancelled(), if stopped_at_ms.is_none() => {
@@ -133,14 +136,19 @@ async fn turns(
             waiting.push(fact);
         }
         // After the facts of listings: what they watched is counted.
-        let now_watched = shell.watched();
-        for (mirror, directories) in now_watched.iter().copied().enumerate() {
-            if watched.get(mirror) != Some(&directories) {
-                waiting.push(Fact::Watched { mirror, directories });
-            }
-        }
-        watched = now_watched;
+        count_watches(shell, &mut watched, &mut waiting);
     }
+}
+
+/// The engine is told how many directories are watched, when that changed.
+fn count_watches(shell: &Shell, watched: &mut Vec<u64>, facts: &mut Vec<Fact>) {
+    let now = shell.watched();
+    for (mirror, directories) in now.iter().copied().enumerate() {
+        if watched.get(mirror) != Some(&directories) {
+            facts.push(Fact::Watched { mirror, directories });
+        }
+    }
+    *watched = now;
 }
 
 /// What the watcher heard becomes facts, those of a mirror together.
@@ -155,6 +163,10 @@ fn hear(shell: &Shell, news: News, facts: &mut Vec<Fact>) {
     }
     for (tree, paths) in hints {
         if tree == shell.requests_tree() {
+            // It may be another folder now.
+            if paths.iter().any(RelPath::is_root) {
+                shell.watch_requests();
+            }
             asked = true;
         } else {
             facts.push(Fact::Hints { mirror: tree, paths });

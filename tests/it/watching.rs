@@ -14,6 +14,11 @@ use crate::bed::{Bed, Running, until, until_or};
 /// No full scan heals within a test: what is seen was told, or polled.
 const NO_RESCAN: &str = "rescan = \"24h\"\n";
 
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn left_out(what: &str) {
+    println!("left out: this machine does not let the test {what}");
+}
+
 /// Limits of the kernel are everybody's: tests that set them, and tests that need them as they are, take turns.
 struct Limits {
     _turn: fs::File,
@@ -41,7 +46,7 @@ impl Limits {
             let file = Path::new("/proc/sys/fs/inotify").join(name);
             let before = fs::read_to_string(&file).ok()?;
             if fs::write(&file, value.to_string()).is_err() {
-                println!("left out: this machine does not let the test set {}", file.display());
+                left_out(&format!("set {}", file.display()));
                 return None;
             }
             set.before.push((file, before));
@@ -68,7 +73,7 @@ impl Mounted {
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Mounted(path.to_path_buf()));
         }
-        println!("left out: this machine does not let the test mount a filesystem");
+        left_out("mount a filesystem");
         None
     }
 
@@ -279,7 +284,7 @@ fn with_watches(bed: &Bed, limit: u64) -> Option<Running> {
         command
     };
     if !confined("true").output().is_ok_and(|output| output.status.success()) {
-        println!("left out: this machine does not let the test make a user namespace");
+        left_out("make a user namespace");
         return None;
     }
     let mut command = confined("exec \"$0\" -c \"$1\" run");
@@ -485,6 +490,43 @@ fn a_root_that_is_unmounted_and_mounted_again_is_seen() {
     bed.until_mirrored("x/y/three", "x/y/three once more");
     bed.write("x/y/three", "changed again");
     bed.until_mirrored("x/y/three", "changed again");
+    assert_eq!(daemon.stop(), Some(0));
+    drop(mounted);
+}
+
+/// What is written by another name, outside the folder, is told to nobody.
+#[test]
+fn what_nobody_tells_of_is_counted_and_polled_when_nobody_ever_does() {
+    let _limits = Limits::kept();
+    let bed = Bed::new();
+    bed.configure("rescan = \"15s\"\npoll_interval = \"1s\"\n");
+    fs::create_dir(bed.path("fs")).unwrap();
+    let Some(mounted) = Mounted::on(&bed.path("fs")) else { return };
+    fs::create_dir(bed.path("fs/outside")).unwrap();
+    fs::create_dir_all(bed.path("fs/root/d")).unwrap();
+    fs::remove_dir(bed.root()).unwrap();
+    std::os::unix::fs::symlink("fs/root", bed.root()).unwrap();
+    let outside = bed.path("fs/outside/f");
+    fs::write(&outside, "first").unwrap();
+    fs::hard_link(&outside, bed.root().join("d/f")).unwrap();
+    let daemon = bed.daemon_until_current();
+    until_counts(&bed, 2, 0);
+    for (nth, text) in [(1, "second"), (2, "third")] {
+        // Right after a scan: when the next one comes, it was to be told long ago.
+        let scans = || bed.log().matches("scan complete").count();
+        let before = scans();
+        until("a scan", || (scans() > before).then_some(()));
+        fs::write(&outside, text).unwrap();
+        until_or(
+            || format!("{nth} missed: {}", bed.mirror()),
+            || (watch_counts(&bed).3 == nth).then_some(()),
+        );
+        bed.until_mirrored("d/f", text);
+    }
+    until_counts(&bed, 0, 2);
+    fs::write(&outside, "fourth").unwrap();
+    bed.until_mirrored("d/f", "fourth");
+    assert_eq!(watch_counts(&bed), (0, 2, 0, 2));
     assert_eq!(daemon.stop(), Some(0));
     drop(mounted);
 }

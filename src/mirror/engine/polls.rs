@@ -10,8 +10,15 @@ pub(super) struct Polls {
     dirs: BTreeSet<DirId>,
     /// When the next round begins, monotonic milliseconds.
     next_at_ms: Option<i64>,
-    /// A round is under way: the last directory of it.
-    round: Option<Option<DirId>>,
+    round: Option<Round>,
+}
+
+/// A round that is under way.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    after: Option<DirId>,
+    /// What is found later has a greater number, and was listed when it was found.
+    last: DirId,
 }
 
 impl Polls {
@@ -52,16 +59,16 @@ impl Polls {
 
     pub(super) fn begin(&mut self) {
         self.next_at_ms = None;
-        self.round = Some(None);
+        self.round = self.dirs.last().map(|last| Round { after: None, last: *last });
     }
 
     /// The next directory of the round; `None`: there is none, or no round is under way.
     pub(super) fn next(&mut self) -> Option<DirId> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let after = self.round?;
+        let Round { after, last } = self.round?;
         let from = after.map_or(Unbounded, Excluded);
-        let next = self.dirs.range((from, Unbounded)).next().copied();
-        self.round = next.map(Some);
+        let next = self.dirs.range((from, Unbounded)).next().copied().filter(|dir| *dir <= last);
+        self.round = next.map(|next| Round { after: Some(next), last });
         next
     }
 
@@ -102,13 +109,14 @@ mod tests {
         // What changes meanwhile does not disturb it.
         polls.put(DirId(1), true);
         polls.put(DirId(2), false);
+        polls.put(DirId(9), false);
         assert_eq!(polls.next(), Some(DirId(2)));
         assert_eq!(polls.next(), Some(DirId(3)));
         assert_eq!(polls.next(), Some(DirId(5)));
         assert_eq!(polls.next(), None);
         assert_eq!(polls.next(), None, "the round is over");
-        assert_eq!(polls.len(), 3);
-        assert!(polls.are_most(2));
-        assert!(!polls.are_most(3));
+        assert_eq!(polls.len(), 4);
+        assert!(polls.are_most(3));
+        assert!(!polls.are_most(4));
     }
 }

@@ -222,8 +222,11 @@ impl Watcher {
             Added::Kept => Ok(Watching::Kept),
             Added::Begun => Ok(Watching::Begun),
             Added::Replaced => {
-                // What lies below it is another tree than the one that was watched.
-                self.shared.hints.add([(tree, path.clone())], false);
+                // What lies below it is another tree than the one that was watched. Where inodes come and go by
+                // themselves, that would never end.
+                if wish == Wish::Sensible {
+                    self.shared.hints.add([(tree, path.clone())], false);
+                }
                 self.shared.wake();
                 Ok(Watching::Begun)
             }
