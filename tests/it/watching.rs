@@ -11,6 +11,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::bed::{Bed, Running, until, until_or};
 
+/// Where the link of a descriptor of watches leads.
+const INOTIFY: &str = "anon_inode:inotify";
 /// No full scan heals within a test: what is seen was told, or polled.
 const NO_RESCAN: &str = "rescan = \"24h\"\n";
 
@@ -96,7 +98,7 @@ fn watches(daemon: &Running) -> Vec<(u64, u64)> {
     let mut found = Vec::new();
     for fd in fs::read_dir(process.join("fd")).unwrap() {
         let fd = fd.unwrap();
-        if fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() != "anon_inode:inotify") {
+        if fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() != INOTIFY) {
             continue;
         }
         let Ok(info) = fs::read_to_string(process.join("fdinfo").join(fd.file_name())) else {
@@ -290,6 +292,11 @@ fn with_watches(bed: &Bed, limit: u64) -> Option<Running> {
     let mut command = confined("exec \"$0\" -c \"$1\" run");
     command.arg(env!("CARGO_BIN_EXE_smh-mirror")).arg(bed.path("config.toml"));
     let daemon = bed.spawn(command);
+    until_scanned(bed);
+    Some(daemon)
+}
+
+fn until_scanned(bed: &Bed) {
     until_or(
         || format!("current: {}\n{}", bed.mirror(), bed.log()),
         || {
@@ -297,7 +304,6 @@ fn with_watches(bed: &Bed, limit: u64) -> Option<Running> {
             (scanned && bed.mirror()["state"] == "current").then_some(())
         },
     );
-    Some(daemon)
 }
 
 #[test]
@@ -334,9 +340,16 @@ fn an_overflow_is_healed_by_one_scan() {
     let bed = Bed::new();
     bed.configure(NO_RESCAN);
     bed.write("a/f", "x");
-    let daemon = bed.daemon_until_current();
+    let daemon = bed.daemon();
+    until("it has a watcher", || {
+        let fds = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).ok()?;
+        fds.flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == INOTIFY))
+            .then_some(())
+    });
     drop(limits);
     let _limits = Limits::kept();
+    until_scanned(&bed);
     for n in 0..20_000 {
         if n % 100 == 0 {
             fs::create_dir_all(bed.root().join(format!("d{}", n / 100))).unwrap();
