@@ -164,6 +164,7 @@ mutations() {
         'self.report_blocking(Fact::ListFailed { mirror, dir: dir.clone(), why });' \
         'let _ = why;
             let (entries, last) = (Vec::new(), true);
+            let watched = Watching::No;
             self.report_blocking(Fact::Page { mirror, dir: dir.clone(), entries, last, watched });' \
         '--test it a_folder_that_cannot_be_read'
 
@@ -253,6 +254,31 @@ mutations() {
         'if let Some(path) = elsewhere' \
         'if let Some(path) = elsewhere.filter(|path| path.is_empty())' \
         '--lib a_copy_that_was_replaced'
+
+    $do overflow-is-not-minded src/tree/watch/table.rs \
+        'return Heard { hints: Vec::new(), lost: true };' \
+        'return Heard { hints: Vec::new(), lost: false };' \
+        '--test it an_overflow_is_healed'
+
+    $do budget-is-all src/tree/watch/budget.rs \
+        'Budget { most: free / 2 }' \
+        'Budget { most: free }' \
+        '--test it beyond_the_budget'
+
+    $do mounts-are-not-minded src/tree/watch/reader.rs \
+        'if mounts_changed {' \
+        'if mounts_changed && self.failures > 0 {' \
+        '--test it mounted'
+
+    $do way-is-not-watched src/tree/watch/mod.rs \
+        'table.set_anchors(tree, watched);' \
+        'let _: Vec<(i32, Vec<u8>)> = watched;' \
+        '--test it a_link_on_the_way'
+
+    $do polled-is-forgotten src/mirror/engine/polls.rs \
+        'self.next_at_ms.get_or_insert(at_ms);' \
+        'let _ = at_ms;' \
+        '--test it beyond_the_budget'
 }
 
 mutations baseline

@@ -15,7 +15,11 @@ use serde_json::{Value, json};
 use self::check::Check;
 use super::{Exit, Failure, Global, output, runtime};
 use crate::clock::Clock;
-use crate::config::{Auth, Config, ConfigError, Environment, Problem, SecretSource, SecretTrouble};
+use crate::config::{
+    Auth, Config, ConfigError, Environment, Problem, SecretSource, SecretTrouble, WatchMode,
+};
+use crate::journal::StateLock;
+use crate::tree::inotify_limit;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -59,8 +63,8 @@ fn examine(global: &Global, report: &mut Report) -> Result<(), Failure> {
     // The secret has a check of its own, and that it is missing keeps nobody from looking at the rest.
     let loaded = Config::locate(global.config(), &env)
         .and_then(|file| Config::load_without_secret(&file, &env));
-    let can_watch = folders::can_watch();
-    let instances = folders::kernel_limit("max_user_instances");
+    let can_watch = folders::can_watch(clock);
+    let instances = inotify_limit("max_user_instances");
     report.all(configuration(&loaded));
     let Ok(config) = loaded else {
         report.say(folders::judge_instances(can_watch, instances));
@@ -150,7 +154,7 @@ fn state_folder(config: &Config, problems: &[Problem], clock: Clock, report: &mu
 
 fn folders_of(config: &Config, problems: &[Problem], clock: Clock, report: &mut Report) {
     let deadline_ms = folders::deadline_ms(clock);
-    let (mut directories, mut complete) = (0, true);
+    let mut wanted = folders::Wanted { complete: true, ..folders::Wanted::default() };
     for mirror in &config.mirrors {
         let problem = of(problems, &key(&mirror.name));
         report.all(folders::folder(mirror, problem));
@@ -160,12 +164,14 @@ fn folders_of(config: &Config, problems: &[Problem], clock: Clock, report: &mut 
         let count = folders::count(mirror, clock, deadline_ms);
         report.all(folders::unreadable(&mirror.name, &count));
         report.all(folders::alike_names(&mirror.name, &count));
-        let local = filesystem::of(&mirror.local).is_some_and(|filesystem| filesystem.local);
-        if folders::is_watched(mirror.watch, local) {
-            directories += count.directories;
-            complete &= count.complete;
+        match mirror.watch {
+            WatchMode::Auto => wanted.sensible += count.telling,
+            WatchMode::Inotify => wanted.insisted += count.directories,
+            WatchMode::Poll => continue,
         }
+        wanted.complete &= count.complete;
     }
-    let limit = folders::kernel_limit("max_user_watches");
-    report.say(folders::judge_watches(directories, complete, limit));
+    let daemon = StateLock::holder(&config.state_dir).ok().flatten().flatten();
+    let allowed = folders::Allowed::now(daemon.map(|holder| holder.pid));
+    report.say(folders::judge_watches(wanted, allowed));
 }

@@ -47,8 +47,9 @@ fn state_of(condition: &ConditionRow) -> Option<&'static str> {
         "auth" => Some("auth"),
         "offline" => Some("offline"),
         "paused" => Some("paused"),
-        // Slower is still under way; a journal that is filled again, and a wrong clock, stop nothing.
-        "throttled" | "rebuilding" | "clock" => None,
+        // Slower is still under way; a journal that is filled again, a wrong clock, and what is polled instead of
+        // watched stop nothing.
+        "throttled" | "rebuilding" | "clock" | "watch" => None,
         _ => Some("behind"),
     }
 }

@@ -226,6 +226,18 @@ impl Turn<'_> {
             .query_row([now_ms, NEVER_MS], |row| row.get(0))?)
     }
 
+    /// The numbers of a directory and of all below it.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn dirs_at_and_below(&self, row: &DirRow) -> Result<Vec<DirId>, JournalError> {
+        let (from, upto) = subtree(&row.path);
+        let mut statement = self.tx.prepare_cached(at_and_below(upto.is_some()))?;
+        let ids = statement
+            .query_map(params![row.mirror.0, row.id.0, from, upto], |row| row.get(0).map(DirId))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     /// Which directory it is on disk, and whether something is mounted there.
     ///
     /// # Errors

@@ -213,7 +213,7 @@ impl Turn<'_> {
     /// # Errors
     /// What SQLite says.
     pub fn forget_tree(&self, dir: &DirRow) -> Result<(), JournalError> {
-        for dir in self.dirs_at_and_below(dir)?.into_iter().rev() {
+        for dir in self.whole_dirs(dir)?.into_iter().rev() {
             self.tx
                 .prepare_cached("DELETE FROM file WHERE dir_id = ?1 AND gone_at_ms IS NOT NULL")?
                 .execute([dir.id.0])?;
@@ -319,7 +319,7 @@ impl Turn<'_> {
         new: &DirRow,
     ) -> Result<Vec<(DirRow, Option<DirId>)>, JournalError> {
         let mut pairs = Vec::new();
-        for dir in self.dirs_at_and_below(old)? {
+        for dir in self.whole_dirs(old)? {
             let Some(path) = rebased(&dir.path, &old.path, &new.path) else { continue };
             let to = self
                 .tx
@@ -333,7 +333,7 @@ impl Turn<'_> {
     }
 
     /// A directory and all below it, the highest first.
-    fn dirs_at_and_below(&self, dir: &DirRow) -> Result<Vec<DirRow>, JournalError> {
+    fn whole_dirs(&self, dir: &DirRow) -> Result<Vec<DirRow>, JournalError> {
         let (from, upto) = subtree(&dir.path);
         let all = at_and_below(upto.is_some());
         Ok(self

@@ -318,10 +318,12 @@ pub enum ConditionKind {
     Rebuilding,
     /// The clocks of this machine and of the service differ by more than a minute. Stops nothing.
     Clock,
+    /// Not everything is watched that was to be. It is polled, so this stops nothing.
+    Watch,
 }
 
 impl ConditionKind {
-    const ALL: [ConditionKind; 7] = [
+    const ALL: [ConditionKind; 8] = [
         ConditionKind::Offline,
         ConditionKind::Auth,
         ConditionKind::Quota,
@@ -329,6 +331,7 @@ impl ConditionKind {
         ConditionKind::Root,
         ConditionKind::Rebuilding,
         ConditionKind::Clock,
+        ConditionKind::Watch,
     ];
 
     /// The word in the journal and in JSON.
@@ -342,6 +345,7 @@ impl ConditionKind {
             ConditionKind::Root => "root",
             ConditionKind::Rebuilding => "rebuilding",
             ConditionKind::Clock => "clock",
+            ConditionKind::Watch => "watch",
         }
     }
 }

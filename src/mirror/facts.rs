@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::step::{Failure, Outcome, Step};
-use crate::config::{Delete, MaxDelete, Names};
+use crate::config::{Delete, MaxDelete, Names, WatchMode};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::journal::RootIdentity;
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Found, Kind, RootError, RootId};
+use crate::tree::{Absent, Found, Kind, RootError, RootId, Watching};
 
 /// Position of a mirror in the configuration.
 pub(super) type MirrorIndex = usize;
@@ -40,7 +40,7 @@ pub enum Fact {
         /// Whether it is the last one.
         last: bool,
         /// Whether the directory is watched.
-        watched: bool,
+        watched: Watching,
     },
     /// A listing ended early.
     ListFailed {
@@ -69,6 +69,13 @@ pub enum Fact {
     },
     /// Hints were lost: every mirror must be scanned.
     Overflow,
+    /// The number of directories that are watched changed.
+    Watched {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// How many there are now.
+        directories: u64,
+    },
     /// A step of a transfer is over.
     Step {
         /// Which transfer.
@@ -228,8 +235,24 @@ pub enum Doomed {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Look at the root.
+    /// Look at the root: a full scan begins.
     Root(MirrorIndex),
+    /// A full scan is complete: what it did not come to is not watched any more.
+    Sweep(MirrorIndex),
+    /// A directory is left out from now on: it is not watched any more, and nothing below it.
+    Unwatch {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which directory.
+        dir: RelPath,
+    },
+    /// A change in a watched directory was found and not told.
+    Missed {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which directory.
+        dir: RelPath,
+    },
     /// Watch (in a daemon), then list.
     List {
         /// Whose.
@@ -481,10 +504,10 @@ pub struct MirrorSettings {
     pub settle_max: std::time::Duration,
     /// Time between full scans.
     pub rescan: std::time::Duration,
-    /// Time between scans when something is not watched.
+    /// Time between listings of what is not watched.
     pub poll_interval: std::time::Duration,
-    /// Whether hints come for watched directories.
-    pub watch: bool,
+    /// Which directories are to be watched.
+    pub watch: WatchMode,
     /// What happens to the copies of what is gone.
     pub delete: Delete,
     /// How long something is gone before its copy is deleted.

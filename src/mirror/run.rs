@@ -1,5 +1,6 @@
 //! The loop between engine and shell (shell): waits for facts, turns, performs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,6 +11,8 @@ use super::facts::{Event, Fact, Finished};
 use super::shell::Shell;
 use crate::clock::{Clock, to_ms};
 use crate::journal::{Journal, JournalError};
+use crate::relpath::RelPath;
+use crate::tree::News;
 
 /// Facts of one turn. Whatever waits is decided together and committed once.
 const FACTS: usize = 1024;
@@ -73,6 +76,7 @@ async fn turns(
     let look_for_requests = shell.takes_requests() && !shell.watch_requests();
     let mut waiting: Vec<Fact> = requests(shell);
     let mut stopped_at_ms = None;
+    let mut watched: Vec<u64> = Vec::new();
     loop {
         let turned = {
             let news = std::mem::take(&mut waiting);
@@ -95,6 +99,8 @@ async fn turns(
         if let Some(finished) = turned.finished {
             return Ok((finished, engine.into_journal()));
         }
+        // Effects may have ended watches.
+        count_watches(shell, &mut watched, &mut waiting);
         let now_ms = clock.now().mono_ms;
         if stopped_at_ms.is_some_and(|at| now_ms - at > to_ms(GRACE)) {
             return Ok((Finished::Stopped, engine.into_journal()));
@@ -102,7 +108,8 @@ async fn turns(
         let wake = turned.wake_at_ms.map(|at| at.saturating_sub(now_ms).max(0));
         let beat = if stopped_at_ms.is_some() { Some(500) } else { observer.beat().map(to_ms) };
         let look = look_for_requests.then_some(to_ms(REQUESTS_EVERY));
-        let sleep_ms = [wake, beat, look].into_iter().flatten().min();
+        let at_once = (!waiting.is_empty()).then_some(0);
+        let sleep_ms = [wake, beat, look, at_once].into_iter().flatten().min();
         tokio::select! {
             biased;
             () = stop.cancelled(), if stopped_at_ms.is_none() => {
@@ -110,26 +117,12 @@ async fn turns(
                 waiting.push(Fact::Stop);
             }
             _ = facts.recv_many(&mut waiting, FACTS) => {}
-            (paths, overflow) = async {
+            news = async {
                 match &hints {
                     Some(hints) => hints.take().await,
                     None => std::future::pending().await,
                 }
-            } => {
-                if overflow {
-                    waiting.push(Fact::Overflow);
-                }
-                for path in &paths {
-                    if let Some((mirror, path)) = shell.locate(path) {
-                        let mut paths = shell.names_of(mirror, &path);
-                        paths.push(path);
-                        waiting.push(Fact::Hints { mirror, paths });
-                    }
-                }
-                if overflow || paths.iter().any(|path| shell.is_request(path)) {
-                    waiting.extend(requests(shell));
-                }
-            }
+            } => hear(shell, news, &mut waiting),
             () = tokio::time::sleep(Duration::from_millis(
                 u64::try_from(sleep_ms.unwrap_or(0)).unwrap_or(0)
             )), if sleep_ms.is_some() => {}
@@ -142,6 +135,47 @@ async fn turns(
         {
             waiting.push(fact);
         }
+        // After the facts of listings: what they watched is counted.
+        count_watches(shell, &mut watched, &mut waiting);
+    }
+}
+
+/// The engine is told how many directories are watched, when that changed.
+fn count_watches(shell: &Shell, watched: &mut Vec<u64>, facts: &mut Vec<Fact>) {
+    let now = shell.watched();
+    for (mirror, directories) in now.iter().copied().enumerate() {
+        if watched.get(mirror) != Some(&directories) {
+            facts.push(Fact::Watched { mirror, directories });
+        }
+    }
+    *watched = now;
+}
+
+/// What the watcher heard becomes facts, those of a mirror together.
+fn hear(shell: &Shell, news: News, facts: &mut Vec<Fact>) {
+    if news.lost {
+        facts.push(Fact::Overflow);
+    }
+    let mut asked = news.lost;
+    let mut hints: BTreeMap<usize, Vec<RelPath>> = BTreeMap::new();
+    for (tree, path) in news.paths {
+        let paths = hints.entry(tree).or_default();
+        paths.extend(shell.names_of(tree, &path));
+        paths.push(path);
+    }
+    for (tree, paths) in hints {
+        if tree == shell.requests_tree() {
+            // It may be another folder now.
+            if paths.iter().any(RelPath::is_root) {
+                shell.watch_requests();
+            }
+            asked = true;
+        } else {
+            facts.push(Fact::Hints { mirror: tree, paths });
+        }
+    }
+    if asked {
+        facts.extend(requests(shell));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config::{Config, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{Holder, Journal, JournalError, LockError, SetAside, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant, Rights};
-use crate::tree::{Lister, Root, Watcher};
+use crate::tree::{Lister, Watcher};
 
 /// Facts that wait for the engine; tasks that have more to say wait.
 const FACTS: usize = 1024;
@@ -193,15 +193,10 @@ pub fn assemble(
                 .map_err(ServiceError::Client)?,
         ),
     };
-    let watcher = match mode {
-        Mode::Daemon => watcher(),
-        _ => None,
-    };
     let mut mirrors = Vec::new();
-    let mut locals: Vec<(PathBuf, Lister, bool)> = Vec::new();
+    let mut locals: Vec<(PathBuf, Lister, WatchMode)> = Vec::new();
     for mirror in &config.mirrors {
-        let watch = watcher.is_some() && wants_watch(mirror.watch, &mirror.local);
-        locals.push((mirror.local.clone(), Lister::of(mirror), watch));
+        locals.push((mirror.local.clone(), Lister::of(mirror), mirror.watch));
         mirrors.push(MirrorSettings {
             name: mirror.name.clone(),
             local: mirror.local.clone(),
@@ -212,7 +207,7 @@ pub fn assemble(
             settle_max: mirror.settle_max,
             rescan: mirror.rescan,
             poll_interval: mirror.poll_interval,
-            watch,
+            watch: mirror.watch,
             delete: mirror.delete,
             delete_grace: mirror.delete_grace,
             max_delete: mirror.max_delete,
@@ -231,6 +226,13 @@ pub fn assemble(
         Mode::DryRun => None,
         _ => Some(requests_dir(config)).filter(|folder| make_requests_dir(folder)),
     };
+    let watcher = match mode {
+        Mode::Daemon => {
+            let mirrors = config.mirrors.iter().map(|mirror| mirror.local.clone());
+            watcher(clock, &mirrors.chain([requests_dir(config)]).collect::<Vec<_>>())
+        }
+        _ => None,
+    };
     let shell = Shell::new(client, watcher, locals, requests, sender);
     Ok(Assembled { engine, shell, facts })
 }
@@ -245,21 +247,12 @@ fn make_requests_dir(folder: &std::path::Path) -> bool {
     made.is_ok()
 }
 
-fn watcher() -> Option<Arc<Watcher>> {
-    match Watcher::new() {
+fn watcher(clock: Clock, trees: &[PathBuf]) -> Option<Arc<Watcher>> {
+    match Watcher::new(clock, trees) {
         Ok(watcher) => Some(Arc::new(watcher)),
         Err(error) => {
-            tracing::warn!(%error, "cannot watch (fs.inotify.max_user_instances?); folders are polled");
+            tracing::warn!("{error} (fs.inotify.max_user_instances?); folders are polled");
             None
         }
-    }
-}
-
-/// Network and FUSE filesystems give no hints about changes made elsewhere.
-fn wants_watch(mode: WatchMode, local: &std::path::Path) -> bool {
-    match mode {
-        WatchMode::Poll => false,
-        WatchMode::Inotify => true,
-        WatchMode::Auto => Root::open(local).map_or(true, |root| root.is_stable()),
     }
 }

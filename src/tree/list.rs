@@ -1,6 +1,7 @@
 //! Listing directories and looking at single paths (shell): a page at a time, entries sorted, rules applied.
 
 use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -108,6 +109,20 @@ impl Lister {
     pub fn list(
         &self,
         dir: &RelPath,
+        heed: impl FnMut(&RelPath),
+        page: impl FnMut(Vec<Found>, bool) -> bool,
+    ) -> Result<(), Absent> {
+        self.list_opened(dir, |_, _| {}, heed, page)
+    }
+
+    /// The same; `opened` has the directory, and where it really lies, before anything is read of it.
+    ///
+    /// # Errors
+    /// Those of [`Lister::list`].
+    pub fn list_opened(
+        &self,
+        dir: &RelPath,
+        opened: impl FnOnce(&RelPath, BorrowedFd<'_>),
         mut heed: impl FnMut(&RelPath),
         mut page: impl FnMut(Vec<Found>, bool) -> bool,
     ) -> Result<(), Absent> {
@@ -118,6 +133,7 @@ impl Lister {
             Astray::Errno(errno) => Absent::of(errno),
         })?;
         let fd = way.open().map_err(Absent::of)?;
+        opened(way.real(), fd.as_fd());
         let files = rules_of(texts?);
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&fd).map_err(unreadable)? {
@@ -175,14 +191,10 @@ impl Lister {
         read::open(&self.local, self.selection.follow, path, expected)
     }
 
-    /// Where the directory `dir` really lies: there it can be watched.
+    /// A handle on a directory at its real place, to watch it by; `None`: it is not there, or not for us.
     #[must_use]
-    pub fn real(&self, dir: &RelPath) -> RelPath {
-        if !self.selection.follow {
-            return dir.clone();
-        }
-        let Ok(root) = Root::open(&self.local) else { return dir.clone() };
-        Way::to(&root, true, dir).map_or_else(|_| dir.clone(), |way| way.real().clone())
+    pub fn handle(&self, real: &RelPath) -> Option<OwnedFd> {
+        Root::open(&self.local).ok()?.open_dir(real).ok()
     }
 
     /// The other names that `path` has, through links that were followed and as another name of the same file.

@@ -1,6 +1,7 @@
 //! The local side: root identity, listing, watching, settling, filtering, reading. Never writes into a root.
 
 mod entry;
+mod filesystem;
 mod filter;
 #[cfg(test)]
 mod filter_tests;
@@ -22,6 +23,7 @@ mod way;
 mod way_tests;
 
 pub use entry::{Absent, DirMark, Found, Kind, Skip};
+pub use filesystem::fd_gives_hints;
 pub use filter::{IGNORE_FILE, Rule};
 pub use list::{Explained, Lister, PAGE, Selection};
 pub use names::{
@@ -30,4 +32,7 @@ pub use names::{
 pub use read::{ReadError, Reading};
 pub use root::{Root, RootError, RootId};
 pub use settle::{CLOCK_GRAIN_MS, settle_due};
-pub use watch::{Hints, WatchError, Watcher};
+pub use watch::{
+    Hints, News, WatchError, Watcher, Watching, Wish, inotify_limit, watch_budget, watch_limit,
+    watches_of_others,
+};

@@ -7,6 +7,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::entry::{DirMark, Meaning};
+use super::filesystem;
 use crate::relpath::RelPath;
 
 /// Tells one root from another that was mounted or moved into its place.
@@ -46,7 +47,7 @@ pub struct Root {
 
 /// Filesystems whose inodes and ctimes are not the same from one look to the next: NFS, SMB, CIFS,
 /// SMB2, FUSE, 9p, Ceph, AFS (the numbers are those of `statfs(2)`).
-const UNSTABLE: &[u64] =
+pub(super) const UNSTABLE: &[u64] =
     &[0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f];
 
 /// A handle on a directory: nothing is read through it.
@@ -92,8 +93,8 @@ impl Root {
         let fd = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(error)?;
         let stat = rustix::fs::fstat(&fd).map_err(error)?;
         let filesystem = rustix::fs::fstatvfs(&fd).map_err(error)?;
-        let kind = rustix::fs::fstatfs(&fd).map_err(error)?.f_type;
-        let stable = !UNSTABLE.contains(&u64::try_from(kind).unwrap_or(0));
+        let kind = filesystem::magic(&fd).map_err(error)?;
+        let stable = !UNSTABLE.contains(&u64::from(kind));
         let id = RootId { inode: stat.st_ino, fsid: filesystem.f_fsid };
         Ok(Root { fd, path: path.to_path_buf(), id, stable })
     }
@@ -140,10 +141,16 @@ impl Root {
         self.id
     }
 
-    /// Whether inode and ctime can be relied on; if not, changes are only seen by polling.
+    /// Whether inode and ctime can be relied on.
     #[must_use]
     pub fn is_stable(&self) -> bool {
         self.stable
+    }
+
+    /// Whether the kernel tells of changes in it; not what is mounted below it.
+    #[must_use]
+    pub fn gives_hints(&self) -> bool {
+        filesystem::magic(&self.fd).is_ok_and(filesystem::gives_hints)
     }
 
     /// The root as an entry. Whether something is mounted there is told by its identity.

@@ -163,7 +163,10 @@ fn a_link_is_what_it_points_to() {
     assert_eq!(follow[1], ("l".into(), file));
     assert!(follow[2].1.is_dir());
     assert_eq!(list(&lister, &rel("t")).unwrap(), [("f".into(), file)]);
-    assert_eq!(lister.real(&rel("t")), rel("d"));
+    let mut place = None;
+    let opened = |real: &RelPath, _: std::os::fd::BorrowedFd<'_>| place = Some(real.clone());
+    lister.list_opened(&rel("t"), opened, |_| {}, |_, _| true).unwrap();
+    assert_eq!(place, Some(rel("d")));
     assert_eq!(lister.names_of(&rel("d/f")), [rel("l"), rel("t/f")]);
     let Kind::File(print) = file else { panic!("a file") };
     // Led elsewhere since: that is another file, of the same content.

@@ -26,3 +26,4 @@ mod secrets;
 mod settling;
 mod state;
 mod tokens;
+mod watching;

@@ -11,6 +11,8 @@ pub(super) struct Filesystem {
     pub(super) name: &'static str,
     /// Whether it is the machine's own: neither on the network nor in a program.
     pub(super) local: bool,
+    /// Whether the kernel tells of all changes.
+    pub(super) gives_hints: bool,
 }
 
 /// The numbers of `statfs(2)` that people have.
@@ -36,6 +38,12 @@ const NAMES: &[(u64, &str)] = &[
     (0x0102_1997, "9p"),
     (0x00c3_6400, "ceph"),
     (0x5346_414f, "afs"),
+    (0x0bd0_0bd0, "lustre"),
+    (0x4750_4653, "gpfs"),
+    (0x7461_636f, "ocfs2"),
+    (0x0116_1970, "gfs2"),
+    (0x1983_0326, "beegfs"),
+    (0x786f_4256, "vboxsf"),
 ];
 
 fn name(kind: u64) -> &'static str {
@@ -45,11 +53,12 @@ fn name(kind: u64) -> &'static str {
 /// Where the folder at `path` lies; `None`: it cannot be looked at.
 pub(super) fn of(path: &Path) -> Option<Filesystem> {
     // The room that reads the folder decides whether it trusts the filesystem; this only names it.
-    let local = Root::open(path).ok()?.is_stable();
+    let root = Root::open(path).ok()?;
     let kind = rustix::fs::statfs(path).ok()?.f_type;
     // Some systems sign-extend the number.
     let kind = u64::from(u32::try_from(kind.cast_unsigned() & 0xffff_ffff).unwrap_or(0));
-    Some(Filesystem { name: name(kind), local })
+    let (local, gives_hints) = (root.is_stable(), root.gives_hints());
+    Some(Filesystem { name: name(kind), local, gives_hints })
 }
 
 #[cfg(test)]

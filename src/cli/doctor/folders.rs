@@ -10,7 +10,10 @@ use super::filesystem::{self, Filesystem};
 use crate::clock::{Clock, to_ms};
 use crate::config::{Mirror, Names, Problem, WatchMode};
 use crate::relpath::{RelPath, printable};
-use crate::tree::{Absent, Kind, Lister, Watcher, remote_name};
+use crate::tree::{
+    Absent, Kind, Lister, Watcher, fd_gives_hints, remote_name, watch_budget, watch_limit,
+    watches_of_others,
+};
 
 /// Counting stops here: no kernel is asked for more watches.
 const MOST_DIRECTORIES: u64 = 2_000_000;
@@ -22,6 +25,8 @@ const LONGEST: Duration = Duration::from_secs(20);
 pub(super) struct Count {
     /// Directories that the rules do not leave out, the root included.
     pub(super) directories: u64,
+    /// Those of them that lie on filesystems that tell of changes.
+    pub(super) telling: u64,
     /// Directories that could not be listed.
     pub(super) unreadable: u64,
     /// The first of them, and why.
@@ -34,14 +39,37 @@ pub(super) struct Count {
     pub(super) complete: bool,
 }
 
-/// A limit of the kernel; `None`: it cannot be read.
-pub(super) fn kernel_limit(name: &str) -> Option<u64> {
-    std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?.trim().parse().ok()
+/// What the kernel allows, and what it is to be shared with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    /// Watches for the user of the daemon; `None`: that cannot be read.
+    pub(super) limit: Option<u64>,
+    /// Those that other programs of that user hold.
+    pub(super) others: Option<u64>,
+}
+
+impl Allowed {
+    /// `daemon`: the process that runs, if one does.
+    pub(super) fn now(daemon: Option<u32>) -> Allowed {
+        let limit = watch_limit();
+        Allowed { limit, others: watches_of_others(daemon) }
+    }
+}
+
+/// Directories that are to be watched.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted {
+    /// Within the budget.
+    pub(super) sensible: u64,
+    /// Whatever it costs.
+    pub(super) insisted: u64,
+    /// Counting came to its end.
+    pub(super) complete: bool,
 }
 
 /// Whether the kernel gives out another set of watches now.
-pub(super) fn can_watch() -> bool {
-    Watcher::new().is_ok()
+pub(super) fn can_watch(clock: Clock) -> bool {
+    Watcher::new(clock, &[]).is_ok()
 }
 
 /// Counts the directories of a mirror as the daemon would list them, until `deadline_ms`.
@@ -54,8 +82,10 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
             return count;
         }
         count.directories += 1;
-        let listed = lister.list(
+        let mut telling = false;
+        let listed = lister.list_opened(
             &dir,
+            |_, fd| telling = fd_gives_hints(fd),
             |_| {},
             |found, _| {
                 let directories = found.iter().filter(|entry| entry.kind.is_dir());
@@ -73,6 +103,7 @@ pub(super) fn count(mirror: &Mirror, clock: Clock, deadline_ms: i64) -> Count {
                 clock.now().mono_ms < deadline_ms
             },
         );
+        count.telling += u64::from(telling);
         match listed {
             // Removed since its parent was listed.
             Ok(()) | Err(Absent::Gone) => {}
@@ -110,9 +141,9 @@ pub(super) fn deadline_ms(clock: Clock) -> i64 {
 }
 
 /// How changes in a folder on such a filesystem are seen.
-pub(super) fn is_watched(mode: WatchMode, local: bool) -> bool {
+fn is_watched(mode: WatchMode, gives_hints: bool) -> bool {
     match mode {
-        WatchMode::Auto => local,
+        WatchMode::Auto => gives_hints,
         WatchMode::Inotify => true,
         WatchMode::Poll => false,
     }
@@ -136,20 +167,20 @@ fn judge_folder(
     filesystem: Option<Filesystem>,
 ) -> Check {
     let shown = local.display();
-    let Some(Filesystem { name: kind, local: is_local }) = filesystem else {
+    let Some(Filesystem { name: kind, gives_hints, .. }) = filesystem else {
         return Check::warning(
             name,
             format!("{shown} can be read, but not on which filesystem it lies"),
             "see that it is still mounted",
         );
     };
-    match (mode, is_local) {
+    match (mode, gives_hints) {
         (WatchMode::Inotify, false) => Check::warning(
             name,
             format!("{shown} is on {kind}, where the kernel does not see what others change"),
             "set watch = \"auto\", so that it is polled",
         ),
-        (mode, local) if is_watched(mode, local) => {
+        (mode, gives_hints) if is_watched(mode, gives_hints) => {
             Check::ok(name, format!("{shown} can be read, on {kind}"))
         }
         _ => {
@@ -185,31 +216,35 @@ pub(super) fn alike_names(mirror: &str, count: &Count) -> Option<Check> {
     Some(Check::warning(format!("mirror.{mirror}"), message, hint))
 }
 
-/// All directories against the watches that the kernel allows.
-pub(super) fn judge_watches(directories: u64, complete: bool, limit: Option<u64>) -> Check {
+/// All directories against the watches that may be taken.
+pub(super) fn judge_watches(wanted: Wanted, allowed: Allowed) -> Check {
     const NAME: &str = "watches";
-    let Some(limit) = limit else {
+    let Some(limit) = allowed.limit else {
         return Check::warning(
             NAME,
             "the limit of watches cannot be read; folders may be polled",
             "see /proc/sys/fs/inotify/max_user_watches",
         );
     };
-    let least = if complete { "" } else { "at least " };
+    let directories = wanted.sensible.saturating_add(wanted.insisted);
+    let others = allowed.others.unwrap_or(0);
+    let budget = watch_budget(allowed.limit, allowed.others);
+    let least = if wanted.complete { "" } else { "at least " };
     let facts = format!(
-        "{least}{directories} directories to watch, the kernel allows {limit} to this user"
+        "{least}{directories} directories to watch; the kernel allows {limit} watches to this user, others hold {others}, the budget is half of the rest: {budget}"
     );
-    // Twice as many: other programs of the user watch too, and folders grow.
-    let wanted = directories.saturating_mul(2).max(65_536).checked_next_power_of_two();
+    // Room to grow, and for others.
+    let enough = directories.saturating_mul(2).saturating_add(others);
     let raise = format!(
         "raise it: `sysctl -w fs.inotify.max_user_watches={}`, and in /etc/sysctl.d to keep it",
-        wanted.unwrap_or(u64::MAX)
+        enough.max(65_536).checked_next_power_of_two().unwrap_or(u64::MAX)
     );
-    if directories > limit {
+    if wanted.insisted > 0 && directories > limit.saturating_sub(others) {
+        let text = "watch = \"inotify\" asks for more than there is, and the rest is polled";
+        Check::warning(NAME, format!("{facts}; {text}"), raise)
+    } else if wanted.sensible > 0 && directories > budget {
         Check::warning(NAME, format!("{facts}; the rest is polled"), raise)
-    } else if directories.saturating_mul(2) > limit {
-        Check::warning(NAME, format!("{facts}, and other programs share them"), raise)
-    } else if complete {
+    } else if wanted.complete {
         Check::ok(NAME, facts)
     } else {
         let seconds = LONGEST.as_secs();
@@ -250,21 +285,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn watches_are_enough_when_half_of_them_are() {
-        for (directories, complete, limit, status, said) in [
-            (10, true, Some(100), Status::Ok, "10 directories"),
-            (50, true, Some(100), Status::Ok, "allows 100"),
-            (51, true, Some(100), Status::Warning, "share"),
-            (101, true, Some(100), Status::Warning, "polled"),
-            (10, false, Some(100), Status::Warning, "at least 10 directories"),
-            (101, false, Some(100), Status::Warning, "polled"),
-            (10, true, None, Status::Warning, "cannot be read"),
+    fn watches_are_enough_when_the_budget_is() {
+        for (sensible, insisted, complete, limit, others, status, said) in [
+            (10, 0, true, Some(100), 0, Status::Ok, "10 directories"),
+            (50, 0, true, Some(100), 0, Status::Ok, "allows 100"),
+            (51, 0, true, Some(100), 0, Status::Warning, "the rest is polled"),
+            (31, 0, true, Some(100), 40, Status::Warning, "of the rest: 30; the rest is polled"),
+            (30, 0, true, Some(100), 40, Status::Ok, "others hold 40"),
+            (0, 60, true, Some(100), 40, Status::Ok, "60 directories"),
+            (0, 61, true, Some(100), 40, Status::Warning, "asks for more than there is"),
+            (1, 50, true, Some(100), 0, Status::Warning, "the rest is polled"),
+            (10, 0, false, Some(100), 0, Status::Warning, "at least 10 directories"),
+            (101, 0, false, Some(100), 0, Status::Warning, "polled"),
+            (10, 0, true, None, 0, Status::Warning, "cannot be read"),
         ] {
-            let check = judge_watches(directories, complete, limit);
+            let allowed = Allowed { limit, others: Some(others) };
+            let check = judge_watches(Wanted { sensible, insisted, complete }, allowed);
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.message.contains(said), "{check:?}");
         }
-        let hint = judge_watches(600_000, true, Some(8_192)).hint.unwrap();
+        let allowed = Allowed { limit: Some(8_192), others: None };
+        let wanted = Wanted { sensible: 600_000, insisted: 0, complete: true };
+        let hint = judge_watches(wanted, allowed).hint.unwrap();
         assert!(hint.contains("max_user_watches=2097152"), "{hint}");
     }
 
@@ -278,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_network_folder_is_polled_unless_somebody_insists() {
-        let on = |name, local| Some(Filesystem { name, local });
+        let on = |name, local| Some(Filesystem { name, local, gives_hints: local });
         let path = Path::new("/srv/docs");
         for (mode, filesystem, status, said) in [
             (WatchMode::Auto, on("ext4", true), Status::Ok, "on ext4"),

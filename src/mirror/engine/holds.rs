@@ -236,7 +236,7 @@ impl Core {
             }
         }
         if let Some(state) = self.mirrors.get_mut(index) {
-            state.scan.relist(&hold.path, false);
+            state.scan.relist(&hold.path);
             state.scan.hurry(work.now.mono_ms);
         }
         Ok(())

@@ -39,6 +39,10 @@ impl Core {
     pub(super) fn advance_looks(&mut self, work: &mut Work<'_>, index: usize) {
         let Some(state) = self.mirrors.get_mut(index) else { return };
         if state.scan.held {
+            // Something happened to the root: it may be back.
+            if state.hints.contains(&RelPath::root()) {
+                state.scan.hurry(work.now.mono_ms + ROOT_WAIT_MS);
+            }
             state.hints.clear();
             return;
         }
@@ -108,7 +112,7 @@ impl Core {
             && let Some(state) = self.mirrors.get_mut(index)
         {
             state.rules_at_ms = work.now.unix_ms;
-            state.scan.relist(&dir_path, false);
+            state.scan.relist(&dir_path);
         }
         let id = EntryId { dir: dir.id, name };
         let file = work.turn.file(&id)?;
@@ -119,7 +123,6 @@ impl Core {
         let skip = work.turn.skipped(&id)?;
         match what {
             Ok(kind) => {
-                let fresh = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
                 let listed =
                     self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
                 if kind.is_dir() {
@@ -129,7 +132,7 @@ impl Core {
                 // in it changes. It may be another one under a name that is known: nobody has listed that, and
                 // nobody watches it.
                 if listed && let Some(state) = self.mirrors.get_mut(index) {
-                    state.scan.relist(path, fresh);
+                    state.scan.relist(path);
                 }
                 Ok(())
             }
@@ -183,8 +186,7 @@ impl Core {
                     None => false,
                 };
                 if !left_out && !state.scan.stack.covers(&step) {
-                    let wanted = Wanted { reach: Reach::News, counts: false };
-                    state.scan.stack.push(step, wanted);
+                    state.scan.stack.push(step, Wanted { reach: Reach::News });
                 }
                 return Ok(());
             }

@@ -11,6 +11,7 @@ mod holds;
 mod looks;
 mod observe;
 mod orphans;
+mod polls;
 mod relocations;
 mod removals;
 mod scan;
@@ -360,6 +361,10 @@ impl Core {
             Fact::Looked { mirror, path, what } => self.looked(work, mirror, &path, what),
             Fact::Hints { mirror, paths } => self.hinted(work, mirror, paths),
             Fact::Overflow => self.overflow(work),
+            Fact::Watched { mirror, directories } => {
+                self.watched(mirror, directories);
+                Ok(())
+            }
             Fact::Step { transfer, outcome } => self.stepped(work, transfer, outcome),
             Fact::Directory { job, result } => self.directory_made(work, job, result),
             Fact::RemoteListed { job, result } => self.remote_listed(work, job, result),

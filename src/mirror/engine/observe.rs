@@ -8,10 +8,10 @@ use crate::fingerprint::Fingerprint;
 use crate::journal::{
     Activity, DirId, DirRow, EntryId, FileRow, JournalError, NEVER_MS, SkipReason, SkippedRow,
 };
-use crate::mirror::facts::Event;
+use crate::mirror::facts::{Effect, Event};
 use crate::mirror::plan::{self, Seen, Vanished, Wrong};
 use crate::relpath::RelPath;
-use crate::tree::{DirMark, Found, Kind, Skip};
+use crate::tree::{DirMark, Found, Kind, Skip, Watching};
 
 /// A change older than this that only a scan found was missed by the watch, not merely ahead of it.
 const MISSED_AFTER_NS: i64 = 10_000_000_000;
@@ -24,7 +24,7 @@ impl Core {
         dir: &RelPath,
         entries: &[Found],
         last: bool,
-        watched: bool,
+        watched: Watching,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         let scan = &mut state.scan;
@@ -55,14 +55,8 @@ impl Core {
         scan.doubted.remove(dir);
         scan.short.over();
         let reach = current.wanted.reach;
-        if current.after.is_none() && current.wanted.counts {
-            if watched {
-                scan.watched += 1;
-            } else {
-                scan.polled += 1;
-            }
-        }
         let id = current.id;
+        scan.polls.put(id, watched != Watching::No);
         let after = current.after.clone();
         let upto = if last { None } else { entries.last().map(|found| found.name.clone()) };
         current.after.clone_from(&upto);
@@ -71,7 +65,7 @@ impl Core {
         if last && let Some(mut ended) = scan.current.take() {
             state.hints.append(&mut ended.touched);
         }
-        let count_missed = scan.full && !scan.first && scan.passed && watched;
+        let count_missed = scan.full && !scan.first && scan.passed && watched == Watching::Kept;
         let range = Range { after: after.as_deref(), upto: upto.as_deref() };
         self.merge(work, index, dir, id, entries, range, reach, count_missed)?;
         if last {
@@ -113,7 +107,7 @@ impl Core {
         let mut skips = skipped.into_iter().peekable();
         let mut dirs = dirs.into_iter().peekable();
         let mut children = Vec::new();
-        let full = self.mirrors.get(index).is_some_and(|state| state.scan.full);
+        let mut missed = 0;
         for found in entries {
             let name = found.name.as_slice();
             while let Some(row) = files.next_if(|row| row.id.name.as_slice() < name) {
@@ -131,19 +125,15 @@ impl Core {
             let new = child.as_ref().is_none_or(|row| row.gone_at_ms.is_some());
             if count_missed && let Kind::File(seen) = found.kind {
                 let known = file.as_ref().is_some_and(|row| row.seen == seen);
-                if !known
-                    && seen.ctime_ns < work.now.unix_ns().saturating_sub(MISSED_AFTER_NS)
-                    && let Some(state) = self.mirrors.get_mut(index)
-                {
-                    state.scan.missed += 1;
+                if !known && seen.ctime_ns < work.now.unix_ns().saturating_sub(MISSED_AFTER_NS) {
+                    missed += 1;
                 }
             }
             let entry = EntryId { dir: id, name: found.name.clone() };
             let listed =
                 self.entry(work, index, dir, &entry, found.kind, Rows { file, skip, child })?;
             if listed && (new || reach == Reach::All) {
-                let counts = new || full;
-                children.push((dir.join(name), Wanted { reach: Reach::All, counts }));
+                children.push((dir.join(name), Wanted { reach: Reach::All }));
             }
         }
         for row in files {
@@ -155,7 +145,11 @@ impl Core {
         for row in dirs {
             self.dir_absent(work, index, &row)?;
         }
+        if missed > 0 {
+            work.out.effects.push(Effect::Missed { mirror: index, dir: dir.clone() });
+        }
         if let Some(state) = self.mirrors.get_mut(index) {
+            state.scan.missed += missed;
             // The first comes off the stack first.
             for (child, wanted) in children.into_iter().rev() {
                 state.scan.stack.push(child, wanted);
@@ -194,7 +188,14 @@ impl Core {
             && let Some(row) = &rows.child
         {
             match kind {
-                Kind::Skipped(_) => self.dir_left_out(work, row)?,
+                Kind::Skipped(_) => {
+                    // The kernel does not know of rules.
+                    if row.gone_at_ms.is_none() {
+                        let dir = row.path.clone();
+                        work.out.effects.push(Effect::Unwatch { mirror: index, dir });
+                    }
+                    self.dir_left_out(work, index, row)?;
+                }
                 _ => self.dir_absent(work, index, row)?,
             }
         }
@@ -355,11 +356,34 @@ impl Core {
         work.turn.remove_trouble(&row.id)
     }
 
+    /// Nothing at or below a directory is polled any more.
+    fn not_polled(
+        &mut self,
+        work: &Work<'_>,
+        index: usize,
+        row: &DirRow,
+    ) -> Result<(), JournalError> {
+        if let Some(state) = self.mirrors.get_mut(index)
+            && state.scan.polls.len() > 0
+        {
+            for gone in work.turn.dirs_at_and_below(row)? {
+                state.scan.polls.remove(gone);
+            }
+        }
+        Ok(())
+    }
+
     /// Something above its files says that they are not mirrored: they did not go.
-    fn dir_left_out(&mut self, work: &mut Work<'_>, row: &DirRow) -> Result<(), JournalError> {
+    fn dir_left_out(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        row: &DirRow,
+    ) -> Result<(), JournalError> {
         if row.gone_at_ms.is_some() && row.created_at_ms.is_none() {
             return Ok(());
         }
+        self.not_polled(work, index, row)?;
         self.may_leave_orphans(work.now.mono_ms);
         work.turn.tree_left_out(row.id, work.now.unix_ms)
     }
@@ -374,6 +398,7 @@ impl Core {
             return Ok(());
         }
         self.may_leave_orphans(work.now.mono_ms);
+        self.not_polled(work, index, row)?;
         let at_ms = self.delete_at(work, index);
         let files = work.turn.tree_gone(row.id, work.now.unix_ms, at_ms)?;
         if let Some(state) = self.mirrors.get(index) {

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::polls::Polls;
 use super::shortage::Shortage;
 use super::stack::{Reach, Stack, Wanted};
 use super::{Core, Work};
 use crate::clock::to_ms;
+use crate::config::WatchMode;
 use crate::failure::Class;
 use crate::journal::{ConditionKind, DirId, JournalError, RootIdentity, UnreadableRow};
 use crate::mirror::facts::{Effect, Event};
@@ -16,6 +18,8 @@ use crate::tree::{Absent, RootError, RootId};
 const HELD_WAIT_MS: i64 = 15_000;
 /// After lost hints, a scan waits so long for others to be lost.
 pub(super) const OVERFLOW_WAIT_MS: i64 = 1_000;
+/// When hints are lost while scans run, again and again, the next one waits longer, up to this.
+const OVERFLOW_WAIT_MAX_MS: i64 = 60_000;
 
 /// How far the scan of one mirror got.
 #[derive(Debug)]
@@ -43,8 +47,14 @@ pub(super) struct ScanState {
     pub(super) again: bool,
     /// When the last full scan began, monotonic milliseconds.
     began_at_ms: i64,
+    /// How long the scan after such a one waits.
+    again_wait_ms: i64,
+    /// Directories that are watched, as the watcher says.
     pub(super) watched: u64,
-    pub(super) polled: u64,
+    /// Those that are not.
+    pub(super) polls: Polls,
+    /// What the journal knows of both.
+    told: Option<(u64, u64)>,
     pub(super) missed: u64,
 }
 
@@ -85,8 +95,10 @@ impl ScanState {
             held: false,
             again: false,
             began_at_ms: 0,
+            again_wait_ms: OVERFLOW_WAIT_MS,
             watched: 0,
-            polled: 0,
+            polls: Polls::default(),
+            told: None,
             missed: 0,
         }
     }
@@ -106,12 +118,12 @@ impl ScanState {
     }
 
     pub(super) fn next_at_ms(&self) -> Option<i64> {
-        let full = match self.phase {
-            Phase::Idle => self.next_full_at_ms,
+        let (full, poll) = match self.phase {
+            Phase::Idle => (self.next_full_at_ms, self.polls.next_at_ms()),
             // Its facts wake the engine.
-            Phase::Root | Phase::Listing => None,
+            Phase::Root | Phase::Listing => (None, None),
         };
-        [full, self.short.until_ms()].into_iter().flatten().min()
+        [full, poll, self.short.until_ms()].into_iter().flatten().min()
     }
 
     /// A full scan runs: it began before whatever happens now.
@@ -152,9 +164,9 @@ impl ScanState {
     }
 
     /// Everything at and below `path` is listed again.
-    pub(super) fn relist(&mut self, path: &RelPath, new: bool) {
+    pub(super) fn relist(&mut self, path: &RelPath) {
         if !self.stack.covers(path) {
-            self.stack.push(path.clone(), Wanted { reach: Reach::All, counts: new });
+            self.stack.push(path.clone(), Wanted { reach: Reach::All });
         }
     }
 }
@@ -166,14 +178,16 @@ impl Core {
             let Some(state) = self.mirrors.get_mut(index) else { continue };
             let scan = &mut state.scan;
             if matches!(scan.phase, Phase::Idle) {
+                let polls_due = scan.polls.is_due(work.now.mono_ms);
                 if scan.full_is_due(work.now.mono_ms) {
                     begin_full(scan, work, index);
-                } else if !scan.stack.is_empty() && !scan.held {
+                } else if (polls_due || !scan.stack.is_empty()) && !scan.held {
                     scan.phase = Phase::Listing;
                     scan.full = false;
                 }
             }
             self.next_listing(work, index)?;
+            self.tell_watched(work, index)?;
         }
         Ok(())
     }
@@ -199,13 +213,25 @@ impl Core {
                 begin_full(scan, work, index);
                 return Ok(());
             }
-            let Some((path, wanted)) = scan.stack.pop() else {
+            if !scan.full && scan.polls.is_due(work.now.mono_ms) {
+                scan.polls.begin();
+            }
+            let (dir, path, wanted) = if let Some((path, wanted)) = scan.stack.pop() {
+                (work.turn.dir_at(state.id, &path)?, path, wanted)
+            } else if let Some(polled) = scan.polls.next() {
+                let Some(dir) = work.turn.dir(polled)?.filter(|dir| dir.gone_at_ms.is_none())
+                else {
+                    scan.polls.remove(polled);
+                    continue;
+                };
+                let path = dir.path.clone();
+                // Known directories in it are watched, or polled like it.
+                (Some(dir), path, Wanted { reach: Reach::News })
+            } else {
                 return self.scan_ended(work, index);
             };
             // Gone since it was put on the stack: whoever noticed wrote it down.
-            let Some(dir) =
-                work.turn.dir_at(state.id, &path)?.filter(|dir| dir.gone_at_ms.is_none())
-            else {
+            let Some(dir) = dir.filter(|dir| dir.gone_at_ms.is_none()) else {
                 continue;
             };
             scan.current = Some(Current {
@@ -230,8 +256,10 @@ impl Core {
             return Ok(());
         };
         let scan = &mut state.scan;
-        let missed = std::mem::take(&mut scan.missed);
         let poll_at_ms = work.now.mono_ms.saturating_add(jittered(settings.poll_interval, jitter));
+        let rescan_at_ms = work.now.mono_ms.saturating_add(jittered(settings.rescan, jitter));
+        // When hardly anything is watched, a full scan is no more work than a round.
+        let all_at_once = scan.polls.are_most(scan.watched);
         scan.phase = Phase::Idle;
         let was_full = scan.full;
         if scan.full {
@@ -244,23 +272,70 @@ impl Core {
             scan.first = false;
             scan.passed = true;
             scan.next_full_at_ms = match (self.settings.once, again) {
-                (_, true) => Some(work.now.mono_ms + OVERFLOW_WAIT_MS),
+                (_, true) => Some(work.now.mono_ms + scan.again_wait_ms),
                 (true, false) => None,
-                (false, false) if settings.watch && scan.polled == 0 => {
-                    Some(work.now.mono_ms.saturating_add(jittered(settings.rescan, jitter)))
-                }
-                (false, false) => Some(poll_at_ms),
+                (false, false) if all_at_once => Some(rescan_at_ms.min(poll_at_ms)),
+                (false, false) => Some(rescan_at_ms),
+            };
+            scan.again_wait_ms = match again {
+                true => scan.again_wait_ms.saturating_mul(2).min(OVERFLOW_WAIT_MAX_MS),
+                false => OVERFLOW_WAIT_MS,
             };
             work.out.events.push(Event::Scanned { mirror: settings.name.clone() });
-        } else if scan.polled > 0 && !self.settings.once {
+            if !self.settings.once {
+                work.out.effects.push(Effect::Sweep(index));
+            }
+        } else if all_at_once && !self.settings.once {
             // Nobody tells what happens in a directory that could not be watched.
             scan.hurry(poll_at_ms);
         }
-        work.turn.set_watch(state.id, scan.watched, scan.polled, missed)?;
-        let mirror_id = state.id;
+        if all_at_once || self.settings.once {
+            scan.polls.give_up();
+        } else {
+            scan.polls.plan(poll_at_ms);
+        }
         if was_full {
-            work.turn.retry_defect_deletes(mirror_id, work.now.unix_ms)?;
+            let mirror = state.id;
+            work.turn.retry_defect_deletes(mirror, work.now.unix_ms)?;
             self.review_holds(work, index)?;
+        }
+        Ok(())
+    }
+
+    /// The watcher counted.
+    pub(super) fn watched(&mut self, index: usize, directories: u64) {
+        if let Some(state) = self.mirrors.get_mut(index) {
+            state.scan.watched = directories;
+        }
+    }
+
+    /// The journal is told how many directories are watched and polled, when nothing is being listed.
+    fn tell_watched(&mut self, work: &mut Work<'_>, index: usize) -> Result<(), JournalError> {
+        let (Some(state), Some(settings)) =
+            (self.mirrors.get_mut(index), self.settings.mirrors.get(index))
+        else {
+            return Ok(());
+        };
+        let scan = &mut state.scan;
+        let now = (scan.watched, scan.polls.len());
+        let news = scan.told != Some(now) || scan.missed > 0;
+        // Before the first scan, what an earlier run counted is nearer to the truth.
+        if !matches!(scan.phase, Phase::Idle) || !news || !scan.passed {
+            return Ok(());
+        }
+        scan.told = Some(now);
+        let (watched, polled) = now;
+        work.turn.set_watch(state.id, watched, polled, std::mem::take(&mut scan.missed))?;
+        let kind = ConditionKind::Watch;
+        if settings.watch == WatchMode::Inotify && polled > 0 && !self.settings.once {
+            let message = format!(
+                "{polled} of {} directories cannot be watched, as watch = \"inotify\" asks; they are listed every {} s instead; raise fs.inotify.max_user_watches, and see `smh-mirror doctor`",
+                watched.saturating_add(polled),
+                settings.poll_interval.as_secs(),
+            );
+            work.turn.put_condition(Some(state.id), kind, &message, work.now.unix_ms)?;
+        } else {
+            work.turn.remove_condition(Some(state.id), kind)?;
         }
         Ok(())
     }
@@ -325,10 +400,9 @@ impl Core {
                 state.scan.short.over();
                 state.scan.held = false;
                 state.scan.full = true;
-                state.scan.watched = 0;
-                state.scan.polled = 0;
+                state.scan.polls.give_up();
                 state.scan.stack.clear();
-                state.scan.stack.push(RelPath::root(), Wanted { reach: Reach::All, counts: true });
+                state.scan.stack.push(RelPath::root(), Wanted { reach: Reach::All });
                 state.scan.current = None;
                 state.scan.phase = Phase::Listing;
                 if let Some(root) = work.turn.dir_at(state.id, &RelPath::root())? {
@@ -361,6 +435,7 @@ impl Core {
         scan.held = true;
         scan.passed = true;
         scan.stack.clear();
+        scan.polls.give_up();
         scan.current = None;
         scan.again = false;
         scan.phase = Phase::Idle;
@@ -385,8 +460,7 @@ impl Core {
         state.hints.append(&mut current.touched);
         match why {
             Absent::Short(_) if state.scan.short.wait(work.now.mono_ms) => {
-                let counts = current.wanted.counts && current.after.is_none();
-                state.scan.stack.push(current.path, Wanted { counts, ..current.wanted });
+                state.scan.stack.push(current.path, current.wanted);
                 return Ok(());
             }
             Absent::Root(message) => return self.hold(work, index, &message),
@@ -420,6 +494,13 @@ impl Core {
     ) -> Result<(), JournalError> {
         let before = work.turn.unreadable(dir)?;
         let now_ms = work.now.unix_ms;
+        // Nobody tells when it can be read again, if nobody tells of the directory that holds it.
+        if let Some(state) = self.mirrors.get_mut(index)
+            && let Some(row) = work.turn.dir(dir)?
+            && row.parent.is_some_and(|parent| state.scan.polls.contains(parent))
+        {
+            state.scan.polls.put(dir, false);
+        }
         if before.is_none() {
             work.out.events.push(Event::Trouble {
                 mirror: self

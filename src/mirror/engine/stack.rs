@@ -17,8 +17,6 @@ pub(super) enum Reach {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) reach: Reach,
-    /// It is not among those that are counted as watched or polled yet.
-    pub(super) counts: bool,
 }
 
 /// The directories.
@@ -43,7 +41,6 @@ impl Stack {
         match self.wanted.get_mut(&path) {
             Some(known) => {
                 known.reach = known.reach.max(wanted.reach);
-                known.counts |= wanted.counts;
             }
             None => {
                 self.wanted.insert(path.clone(), wanted);
@@ -88,14 +85,14 @@ mod tests {
     #[test]
     fn each_directory_waits_once_and_the_wider_reach_holds() {
         let mut stack = Stack::default();
-        stack.push(rel("a"), Wanted { reach: Reach::News, counts: true });
-        stack.push(rel("b"), Wanted { reach: Reach::News, counts: false });
-        stack.push(rel("a"), Wanted { reach: Reach::All, counts: false });
+        stack.push(rel("a"), Wanted { reach: Reach::News });
+        stack.push(rel("b"), Wanted { reach: Reach::News });
+        stack.push(rel("a"), Wanted { reach: Reach::All });
         assert!(stack.covers(&rel("a/b/c")));
         assert!(!stack.covers(&rel("a")), "it waits itself");
         assert!(!stack.covers(&rel("b/c")), "only what is new in it is listed");
-        assert_eq!(stack.pop(), Some((rel("b"), Wanted { reach: Reach::News, counts: false })));
-        assert_eq!(stack.pop(), Some((rel("a"), Wanted { reach: Reach::All, counts: true })));
+        assert_eq!(stack.pop(), Some((rel("b"), Wanted { reach: Reach::News })));
+        assert_eq!(stack.pop(), Some((rel("a"), Wanted { reach: Reach::All })));
         assert_eq!(stack.pop(), None);
         assert!(stack.is_empty());
     }

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::Names;
+use crate::config::{Names, WatchMode};
 use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
 use crate::mirror::facts::{Event, MirrorSettings, RemoteListing};
 use crate::mirror::step::{Failure, Outcome, Reply, Step};
-use crate::tree::{Absent, DirMark, Found, Kind, RootId};
+use crate::tree::{Absent, DirMark, Found, Kind, RootId, Watching};
 
 /// Some directory.
 const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false });
@@ -56,7 +56,7 @@ impl Hand {
             settle_max: Duration::from_secs(300),
             rescan: Duration::from_secs(3600),
             poll_interval: Duration::from_secs(60),
-            watch: true,
+            watch: WatchMode::Auto,
         };
         let settings = Settings {
             mirrors: (0..count).map(mirror).collect(),
@@ -92,7 +92,7 @@ impl Hand {
             dir: RelPath::root(),
             entries,
             last: true,
-            watched: true,
+            watched: Watching::Kept,
         }]);
         self.adopt(turned)
     }
@@ -209,7 +209,7 @@ fn an_unchanged_scan_asks_for_nothing() {
     finish(&mut hand, steps(&turned)[0].0, 5);
     hand.wait(2 * 3_600_000);
     let turned = hand.scan(vec![file("f", print(5, 10))]);
-    assert_eq!(turned.effects, []);
+    assert_eq!(turned.effects, [Effect::Sweep(0)]);
     assert!(matches!(turned.events.as_slice(), [Event::Scanned { .. }]));
 }
 
@@ -253,7 +253,7 @@ fn many(count: u64) -> Vec<Found> {
 }
 
 fn page(mirror: usize, dir: RelPath, entries: Vec<Found>) -> Fact {
-    Fact::Page { mirror, dir, entries, last: true, watched: true }
+    Fact::Page { mirror, dir, entries, last: true, watched: Watching::Kept }
 }
 
 fn root(mirror: usize) -> Fact {
@@ -461,7 +461,7 @@ fn an_empty_page_says_nothing_about_what_comes_after_it() {
         dir: RelPath::root(),
         entries: Vec::new(),
         last: false,
-        watched: true,
+        watched: Watching::Kept,
     }]);
     assert_eq!(hand.state("f").0, EntryState::Synced);
 }

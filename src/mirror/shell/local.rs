@@ -1,6 +1,7 @@
 //! What the local side is asked (shell): roots, listings, single paths, and reading files.
 
 use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::{Inner, Local, guard};
@@ -9,12 +10,15 @@ use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{Fact, MirrorIndex};
 use crate::mirror::step::{Failure, Outcome};
 use crate::relpath::RelPath;
-use crate::tree::{Absent, Lister, ReadError, Reading, Root, RootError, WatchError};
+use crate::tree::{Absent, Lister, ReadError, Reading, Root, RootError, Watching};
 
 impl Inner {
     pub(super) fn look_at_root(&self, mirror: MirrorIndex) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         let look = || {
+            if let Some((watcher, wish)) = self.watching(mirror) {
+                watcher.begin_scan(mirror, wish);
+            }
             let root = Root::open(&local.root)?;
             let empty = root.is_empty(&local.root)?;
             Ok((root.id(), empty))
@@ -29,15 +33,21 @@ impl Inner {
         let Some(local) = self.mirrors.get(mirror) else { return };
         let list = || {
             // Where a link leads is watched too; what cannot be is polled.
-            let watched = Cell::new(self.watch(local, &local.lister.real(dir)));
-            let heed = |place: &RelPath| watched.set(self.watch(local, place) && watched.get());
-            local.lister.list(dir, heed, |entries, last| {
+            let watched = Cell::new(Watching::No);
+            let opened = |real: &RelPath, fd: BorrowedFd<'_>| {
+                watched.set(self.watch(mirror, real, fd));
+            };
+            let heed = |place: &RelPath| {
+                watched.set(watched.get().and(self.watch_place(mirror, local, place)));
+            };
+            local.lister.list_opened(dir, opened, heed, |entries, last| {
+                let forgets = local.lister.forgets_links();
                 self.report_blocking(Fact::Page {
                     mirror,
                     dir: dir.clone(),
                     entries,
                     last,
-                    watched: watched.get() && !local.lister.forgets_links(),
+                    watched: if forgets { Watching::No } else { watched.get() },
                 })
             })
         };
@@ -47,16 +57,19 @@ impl Inner {
         }
     }
 
-    /// Watches a directory; `false`: nobody tells what happens there.
-    fn watch(&self, local: &Local, dir: &RelPath) -> bool {
-        let (Some(watcher), true) = (&self.watcher, local.watch) else { return false };
-        match watcher.watch(&dir.below(&local.root)) {
-            Ok(()) => true,
-            Err(WatchError::Gone) => false,
-            Err(error) => {
-                tracing::debug!(directory = %dir, %error, "not watched");
-                false
-            }
+    /// Watches an open directory, where it really lies.
+    fn watch(&self, mirror: MirrorIndex, real: &RelPath, dir: BorrowedFd<'_>) -> Watching {
+        match self.watching(mirror) {
+            Some((watcher, wish)) => watcher.watch(mirror, real, dir, wish),
+            None => Watching::No,
+        }
+    }
+
+    /// Watches a directory that a link leads to.
+    fn watch_place(&self, mirror: MirrorIndex, local: &Local, place: &RelPath) -> Watching {
+        match local.lister.handle(place) {
+            Some(dir) => self.watch(mirror, place, dir.as_fd()),
+            None => Watching::No,
         }
     }
 
@@ -64,7 +77,7 @@ impl Inner {
         let Some(local) = self.mirrors.get(mirror) else { return };
         for path in paths {
             let failed = || Err(Absent::Unreadable(guard::UNEXPECTED.into()));
-            let heed = |place: &RelPath| _ = self.watch(local, place);
+            let heed = |place: &RelPath| _ = self.watch_place(mirror, local, place);
             let what = guard::blocking(|| local.lister.look(&path, heed), failed);
             if !self.report_blocking(Fact::Looked { mirror, path, what }) {
                 return;

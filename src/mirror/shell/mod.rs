@@ -11,7 +11,7 @@ mod requests;
 mod rounds;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,17 +21,18 @@ use tokio_util::task::TaskTracker;
 
 use super::facts::{Effect, Fact, MirrorIndex, TransferId};
 use super::step::{Failure, Outcome};
+use crate::config::WatchMode;
 use crate::failure::Class;
 use crate::relpath::RelPath;
 use crate::smh::{Client, Form};
-use crate::tree::{Lister, Watcher};
+use crate::tree::{Lister, Watcher, Wish};
 
 /// The local side of one mirror.
 #[derive(Debug)]
 struct Local {
     root: PathBuf,
     lister: Arc<Lister>,
-    watch: bool,
+    watch: WatchMode,
 }
 
 /// Performs effects.
@@ -58,13 +59,13 @@ struct Inner {
 
 impl Shell {
     /// A shell that reports to `facts`. Without a client (a dry run) nothing is sent; without a
-    /// watcher nothing is watched. `mirrors`: root, what lists it, and whether to watch. `requests`: the
-    /// folder in which commands leave requests.
+    /// watcher nothing is watched. `mirrors`: root, what lists it, and what to watch. `requests`: the
+    /// folder in which commands leave requests. The trees of the watcher are the mirrors, and then that folder.
     #[must_use]
     pub fn new(
         client: Option<Client>,
         watcher: Option<Arc<Watcher>>,
-        mirrors: Vec<(PathBuf, Lister, bool)>,
+        mirrors: Vec<(PathBuf, Lister, WatchMode)>,
         requests: Option<PathBuf>,
         facts: mpsc::Sender<Fact>,
     ) -> Shell {
@@ -92,12 +93,10 @@ impl Shell {
         self.inner.watcher.clone()
     }
 
-    /// The mirror and the path in it that an absolute path belongs to.
-    pub(super) fn locate(&self, path: &Path) -> Option<(MirrorIndex, RelPath)> {
-        self.inner.mirrors.iter().enumerate().find_map(|(index, mirror)| {
-            let below = path.strip_prefix(&mirror.root).ok()?;
-            Some((index, RelPath::from_path(below)?))
-        })
+    /// Directories that are watched, by mirror.
+    pub(super) fn watched(&self) -> Vec<u64> {
+        let Some(watcher) = &self.inner.watcher else { return Vec::new() };
+        (0..self.inner.mirrors.len()).map(|mirror| watcher.count(mirror)).collect()
     }
 
     /// The other names that a path has through links that are followed.
@@ -134,6 +133,24 @@ impl Shell {
             }
             Effect::Root(mirror) => {
                 tokio::task::spawn_blocking(move || inner.look_at_root(mirror));
+            }
+            Effect::Sweep(mirror) => {
+                if let Some(watcher) = &inner.watcher {
+                    watcher.end_scan(mirror);
+                }
+            }
+            // At once: what is listed after this is watched again.
+            Effect::Unwatch { mirror, dir } => {
+                if let Some(watcher) = &inner.watcher {
+                    watcher.unwatch(mirror, &dir);
+                }
+            }
+            Effect::Missed { mirror, dir } => {
+                if let Some(watcher) = &inner.watcher
+                    && inner.wish(mirror) == Some(Wish::Sensible)
+                {
+                    watcher.missed(mirror, &dir);
+                }
             }
             Effect::List { mirror, dir } => {
                 tokio::task::spawn_blocking(move || inner.list(mirror, &dir));
@@ -204,6 +221,20 @@ fn unexpected() -> Failure {
 }
 
 impl Inner {
+    /// What of a mirror is to be watched, if anything.
+    fn wish(&self, mirror: MirrorIndex) -> Option<Wish> {
+        match self.mirrors.get(mirror)?.watch {
+            WatchMode::Auto => Some(Wish::Sensible),
+            WatchMode::Inotify => Some(Wish::All),
+            WatchMode::Poll => None,
+        }
+    }
+
+    /// The watcher, if it is to watch anything of a mirror.
+    fn watching(&self, mirror: MirrorIndex) -> Option<(&Watcher, Wish)> {
+        Some((self.watcher.as_deref()?, self.wish(mirror)?))
+    }
+
     /// At the end of a run nobody listens any more; the journal knows what there is to do.
     async fn report(&self, fact: Fact) {
         let _ = self.facts.send(fact).await;

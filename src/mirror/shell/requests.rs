@@ -3,6 +3,7 @@
 //! A file is there whether the daemon runs, is stopped, or starts tomorrow; so no request is lost.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Shell;
 use crate::mirror::facts::{Answer, Fact, Retry};
 use crate::relpath::RelPath;
+use crate::tree::{Watching, Wish};
 
 /// A request is a line; a larger file is not one.
 const REQUEST_MAX: u64 = 64 * 1024;
@@ -77,15 +79,19 @@ impl Retry {
 }
 
 impl Shell {
-    /// Whether a hint concerns the folder of requests.
-    pub(in crate::mirror) fn is_request(&self, path: &Path) -> bool {
-        self.inner.requests.as_ref().is_some_and(|folder| path.starts_with(folder))
+    /// The tree of the watcher that is the folder of requests: it comes after the mirrors.
+    pub(in crate::mirror) fn requests_tree(&self) -> usize {
+        self.inner.mirrors.len()
     }
 
     /// Watches the folder of requests. Whether hints will come.
     pub(in crate::mirror) fn watch_requests(&self) -> bool {
         match (&self.inner.watcher, &self.inner.requests) {
-            (Some(watcher), Some(folder)) => watcher.watch(folder).is_ok(),
+            (Some(watcher), Some(folder)) => fs::File::open(folder).is_ok_and(|dir| {
+                let root = RelPath::root();
+                watcher.watch(self.requests_tree(), &root, dir.as_fd(), Wish::Sensible)
+                    != Watching::No
+            }),
             _ => false,
         }
     }

@@ -72,6 +72,7 @@ impl History {
                 files: dice.bool().then(|| dice.u64(1..4)),
                 percent: dice.bool().then_some(50),
             },
+            watches: *dice.choice(&[usize::MAX, usize::MAX, usize::MAX, 2]).unwrap_or(&2),
         };
         let root: &[&str] = if dice.bool() { &["base", "deep"] } else { &[] };
         // With dice of its own: the rest of a history does not depend on it.
@@ -486,6 +487,7 @@ fn is_readable(world: &World, path: &RelPath) -> bool {
 fn rest(world: &mut World) {
     let until_ms = world.now.mono_ms + HEAL_MS;
     let mut scans = 0;
+    let mut waited_ms = 0;
     for _ in 0..HEAL_TURNS {
         world.mind_what_is_absent();
         world.turn();
@@ -505,7 +507,9 @@ fn rest(world: &mut World) {
         if world.now.mono_ms - before > 600_000 {
             scans += 1;
         }
-        if scans > 2 {
+        // Where little is watched, it is polled in between.
+        waited_ms += world.now.mono_ms - before;
+        if scans > 2 || waited_ms > 3 * 3_600_000 {
             return;
         }
     }

@@ -3,7 +3,7 @@
 
 mod perform;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use fastrand::Rng;
 use super::disk::{Content, Disk, Node};
 use super::service::{Service, refusal};
 use crate::clock::Now;
-use crate::config::{Delete, MaxDelete, Names};
+use crate::config::{Delete, MaxDelete, Names, WatchMode};
 use crate::failure::Class;
 use crate::journal::Journal;
 use crate::mirror::engine::Engine;
@@ -22,7 +22,7 @@ use crate::mirror::facts::{
 };
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::relpath::RelPath;
-use crate::tree::{RootError, RootId, local_name, remote_path};
+use crate::tree::{RootError, RootId, Watching, local_name, remote_path};
 
 /// Entries of one page of a listing: few, so that directories change between pages.
 const PAGE: usize = 3;
@@ -43,6 +43,8 @@ pub(super) struct Mood {
     pub(super) grace_ms: u64,
     /// More deletes at once wait for a person.
     pub(super) max_delete: MaxDelete,
+    /// So many directories can be watched.
+    pub(super) watches: usize,
 }
 
 impl Mood {
@@ -55,6 +57,7 @@ impl Mood {
             delete: Delete::Keep,
             grace_ms: 300_000,
             max_delete: MaxDelete { files: None, percent: None },
+            watches: usize::MAX,
         }
     }
 }
@@ -105,6 +108,8 @@ pub(super) struct World {
     pub(super) dirs_lost: bool,
     /// Directories that this process watches: which one it was when it was listed.
     watches: BTreeMap<RelPath, u64>,
+    /// Directories that are listed and not watched: nobody tells of them.
+    polled: BTreeSet<RelPath>,
     /// The kernel could not tell of everything: only a scan finds it.
     pub(super) hints_lost: bool,
     /// Files whose content was read to be hashed.
@@ -147,6 +152,7 @@ impl World {
             loud: false,
             dirs_lost: false,
             watches: BTreeMap::new(),
+            polled: BTreeSet::new(),
             hints_lost: false,
             hashed: 0,
             keys_leaked: false,
@@ -176,7 +182,7 @@ impl World {
                 settle_max: Duration::from_secs(60),
                 rescan: Duration::from_secs(3600),
                 poll_interval: Duration::from_secs(60),
-                watch: true,
+                watch: WatchMode::Auto,
                 delete: self.mood.delete,
                 delete_grace: Duration::from_millis(self.mood.grace_ms),
                 max_delete: self.mood.max_delete,
@@ -317,6 +323,7 @@ impl World {
         self.facts.clear();
         self.forms.clear();
         self.watches.clear();
+        self.polled.clear();
         let ms = self.rng.i64(1..5_000);
         self.wait(ms);
         if self.changes_names && self.rng.bool() {
@@ -391,6 +398,10 @@ impl World {
             return;
         }
         let Some(dir) = path.parent() else { return };
+        if self.polled.contains(&dir) {
+            self.hints_lost = true;
+            return;
+        }
         let watched = self.watches.get(&dir).copied();
         if watched.is_none() || watched != self.disk.dir_inode(&dir) {
             return;
@@ -398,8 +409,8 @@ impl World {
         self.facts.push_back(Fact::Hints { mirror: 0, paths: vec![path.clone()] });
     }
 
-    /// What was renamed, and what was overwritten, is not watched any more, with everything in it: so does the `notify`
-    /// crate when it hears of it.
+    /// What was renamed, and what was overwritten, is not watched any more, with everything in it: so does the watcher
+    /// when it hears of it.
     pub(super) fn moved(&mut self, from: &RelPath, to: &RelPath) {
         self.watches.retain(|dir, _| !dir.is_within(from) && !dir.is_within(to));
         // What was absent in a directory is absent in it since then, whatever it is called.

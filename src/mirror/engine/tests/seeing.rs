@@ -7,7 +7,7 @@ fn dir(name: &str) -> Found {
 }
 
 fn page(path: &str, entries: Vec<Found>) -> Fact {
-    Fact::Page { mirror: 0, dir: rel(path), entries, last: true, watched: true }
+    Fact::Page { mirror: 0, dir: rel(path), entries, last: true, watched: Watching::Kept }
 }
 
 fn root_there() -> Fact {
@@ -231,7 +231,7 @@ fn directories_of_a_mirror_whose_root_is_gone_leave_room_for_others() {
     for mirror in 0..2 {
         let entries = names.iter().map(|name| dir(name)).collect();
         let dir = RelPath::root();
-        hand.turn(vec![Fact::Page { mirror, dir, entries, last: true, watched: true }]);
+        hand.turn(vec![Fact::Page { mirror, dir, entries, last: true, watched: Watching::Kept }]);
     }
     // The root of the first goes before anything was made.
     let why = Absent::Root("gone".into());
@@ -361,4 +361,115 @@ fn a_directory_that_is_left_out_while_it_is_listed_stays_out() {
     let status = Reader::of(hand.engine.into_journal());
     let root = status.below(id, &RelPath::root()).expect("a state").expect("a folder");
     assert_eq!(root.files, 1, "only the one beside it");
+}
+
+/// The page of a directory that is not watched.
+fn polled(path: &str, entries: Vec<Found>) -> Fact {
+    Fact::Page { mirror: 0, dir: rel(path), entries, last: true, watched: Watching::No }
+}
+
+fn watched(directories: u64) -> Fact {
+    Fact::Watched { mirror: 0, directories }
+}
+
+#[test]
+fn only_what_is_not_watched_is_polled() {
+    let mut hand = Hand::new();
+    hand.turn(Vec::new());
+    hand.turn(vec![root_there()]);
+    hand.turn(vec![watched(3), page("", vec![dir("a"), dir("b"), dir("c")])]);
+    hand.turn(vec![page("a", Vec::new())]);
+    hand.turn(vec![polled("b", Vec::new())]);
+    hand.turn(vec![page("c", Vec::new())]);
+    for _ in 0..3 {
+        hand.wait(40_000);
+        assert_eq!(lists(&hand.turn(Vec::new())), Vec::<String>::new(), "not yet");
+        hand.wait(30_000);
+        let turned = hand.turn(Vec::new());
+        assert_eq!(lists(&turned), ["b"]);
+        assert!(!turned.effects.contains(&Effect::Root(0)));
+        hand.turn(vec![polled("b", Vec::new())]);
+    }
+    // What is new in it is listed with it, and polled if it is not watched.
+    hand.wait(70_000);
+    hand.turn(Vec::new());
+    assert_eq!(lists(&hand.turn(vec![polled("b", vec![dir("new")])])), ["b/new"]);
+    hand.turn(vec![polled("b/new", Vec::new())]);
+    hand.wait(70_000);
+    assert_eq!(lists(&hand.turn(Vec::new())), ["b"]);
+    assert_eq!(lists(&hand.turn(vec![polled("b", vec![dir("new")])])), ["b/new"]);
+    hand.turn(vec![polled("b/new", Vec::new())]);
+    // There is a watch for it after all; and the other goes.
+    hand.wait(70_000);
+    hand.turn(Vec::new());
+    hand.turn(vec![watched(4), page("b", Vec::new())]);
+    hand.wait(70_000);
+    assert_eq!(lists(&hand.turn(Vec::new())), Vec::<String>::new(), "nothing is left to poll");
+    let status = &Reader::of(hand.engine.into_journal()).mirrors().expect("an answer")[0];
+    assert_eq!((status.watched, status.polled), (4, 0));
+}
+
+#[test]
+fn where_hardly_anything_is_watched_everything_is_polled_at_once() {
+    let mut hand = Hand::new();
+    for _ in 0..3 {
+        let turned = hand.turn(Vec::new());
+        assert!(turned.effects.contains(&Effect::Root(0)), "{:?}", turned.effects);
+        hand.turn(vec![root_there()]);
+        hand.turn(vec![polled("", vec![dir("a")])]);
+        hand.turn(vec![polled("a", Vec::new())]);
+        hand.wait(70_000);
+    }
+}
+
+#[test]
+fn who_insists_on_watching_is_told_what_is_not() {
+    let mut hand = Hand::new();
+    hand.engine.core.settings.mirrors[0].watch = WatchMode::Inotify;
+    hand.turn(Vec::new());
+    hand.turn(vec![root_there()]);
+    hand.turn(vec![watched(1), page("", vec![dir("a")])]);
+    hand.turn(vec![polled("a", Vec::new())]);
+    let said = |hand: &mut Hand| hand.engine.journal().copy().expect("a copy");
+    let conditions = |journal| {
+        Reader::of(journal).mirrors().expect("an answer")[0]
+            .conditions
+            .iter()
+            .map(|condition| condition.message.clone())
+            .collect::<Vec<_>>()
+    };
+    let before = conditions(said(&mut hand));
+    assert!(before[0].starts_with("1 of 2 directories cannot be watched"), "{before:?}");
+    hand.wait(70_000);
+    hand.turn(Vec::new());
+    hand.turn(vec![watched(2), page("a", Vec::new())]);
+    assert_eq!(conditions(said(&mut hand)), Vec::<String>::new());
+}
+
+#[test]
+fn scans_for_hints_that_are_lost_again_and_again_come_less_and_less_often() {
+    let mut hand = Hand::new();
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let began = hand.now.mono_ms;
+        while !hand.turn(Vec::new()).effects.contains(&Effect::Root(0)) {
+            hand.wait(500);
+        }
+        waits.push(hand.now.mono_ms - began);
+        hand.turn(vec![root_there()]);
+        hand.turn(vec![Fact::Overflow]);
+        hand.turn(vec![page("", Vec::new())]);
+    }
+    assert_eq!(waits, [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000]);
+}
+
+#[test]
+fn a_root_that_is_heard_of_again_does_not_wait_for_its_turn() {
+    let mut hand = Hand::new();
+    hand.scan_dirs(&[]);
+    hand.looked("x", Err(Absent::Root("gone".into())));
+    assert!(hand.engine.core.mirrors[0].scan.is_held());
+    hand.turn(vec![Fact::Hints { mirror: 0, paths: vec![RelPath::root()] }]);
+    hand.wait(2_000);
+    assert_eq!(hand.turn(Vec::new()).effects, [Effect::Root(0)]);
 }

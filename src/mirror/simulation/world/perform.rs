@@ -15,9 +15,7 @@ impl World {
             }
             Effect::List { mirror, dir } => match self.disk.names(&dir) {
                 Ok(names) => {
-                    if let Some(inode) = self.disk.dir_inode(&dir) {
-                        self.watches.insert(dir.clone(), inode);
-                    }
+                    self.watch(&dir);
                     self.flights.push(Flight::Listing { dir, names, at: 0 });
                 }
                 Err(why) => self.facts.push_back(Fact::ListFailed { mirror, dir, why }),
@@ -97,7 +95,10 @@ impl World {
                 self.facts.push_back(Fact::RemoteListed { job, result });
             }
             Effect::Step { .. } => self.step(effect),
-            Effect::Forget(_) => {}
+            Effect::Unwatch { dir, .. } => {
+                self.watches.retain(|watched, _| !watched.is_within(&dir));
+            }
+            Effect::Forget(_) | Effect::Sweep(_) | Effect::Missed { .. } => {}
         }
     }
 
@@ -145,6 +146,19 @@ impl World {
             && self.disk.dir_inode(to) == Some(inode)
     }
 
+    /// Watches a directory that is being listed, if there is a watch left for it.
+    fn watch(&mut self, dir: &RelPath) {
+        let Some(inode) = self.disk.dir_inode(dir) else { return };
+        if self.watches.contains_key(dir) || self.watches.len() < self.mood.watches {
+            self.watches.insert(dir.clone(), inode);
+            self.polled.remove(dir);
+        } else {
+            self.polled.insert(dir.clone());
+        }
+        let directories = self.watches.len() as u64;
+        self.facts.push_back(Fact::Watched { mirror: 0, directories });
+    }
+
     pub(super) fn list_page(&mut self, dir: RelPath, names: Vec<Vec<u8>>, at: usize) {
         // The directory may have gone, or become unreadable, between two pages.
         if at > 0
@@ -156,7 +170,7 @@ impl World {
         let upto = (at + PAGE).min(names.len());
         let entries = self.disk.stat(&dir, names.get(at..upto).unwrap_or_default());
         let last = upto == names.len();
-        let watched = true;
+        let watched = if self.polled.contains(&dir) { Watching::No } else { Watching::Kept };
         self.facts.push_back(Fact::Page { mirror: 0, dir: dir.clone(), entries, last, watched });
         if !last {
             self.flights.push(Flight::Listing { dir, names, at: upto });
