@@ -58,7 +58,7 @@ enum Verdict {
     Wait,
     /// Not a move.
     Drop,
-    Move(DirRow, DirRow),
+    Move(Box<(DirRow, DirRow)>),
 }
 
 impl Core {
@@ -146,7 +146,8 @@ impl Core {
                     let new = self.candidates.remove(at).new;
                     self.unpark(new);
                 }
-                Verdict::Move(old, new) => {
+                Verdict::Move(pair) => {
+                    let (old, new) = *pair;
                     if self.free_slots(work.now) == 0 {
                         at += 1;
                         continue;
@@ -235,7 +236,7 @@ impl Core {
             });
         }
         Ok(match work.turn.is_moved(&old, &new)? {
-            true => Verdict::Move(old, new),
+            true => Verdict::Move(Box::new((old, new))),
             false => Verdict::Drop,
         })
     }
