@@ -18,7 +18,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const HEADER: u64 = 100;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Statements kept prepared: more than the writer has.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 256;
 /// 16 MiB of pages, in the negative KiB of SQLite: enough that a scan in order never thrashes.
 const CACHE_KIB: i64 = -16 * 1024;
 
@@ -158,6 +158,13 @@ pub(super) fn settings(connection: &Connection) -> Result<(), JournalError> {
     connection.pragma_update(None, "cache_size", CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    plan_once(connection)
+}
+
+/// The plan of a statement does not depend on its parameters. Otherwise SQLite compares them with the conditions of
+/// partial indexes, and prepares such a statement anew each time one is bound: three quarters of the time of a turn.
+fn plan_once(connection: &Connection) -> Result<(), JournalError> {
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
@@ -247,6 +254,7 @@ fn ready(connection: Connection) -> Result<(Connection, i64), JournalError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    plan_once(&connection)?;
     let found = migrate::version(&connection)?;
     Ok((connection, found))
 }

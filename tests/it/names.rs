@@ -330,9 +330,12 @@ fn the_daemon_follows_names_that_are_escaped() {
     bed.until_mirrored("new", "3");
     bed.until_current();
     assert_eq!(daemon.stop(), Some(0));
-    // What is gone here is kept there, and said to be gone.
-    assert_eq!(explained(&bed, b"d: /new?")["state"], "gone");
-    assert_eq!(copy(&bed, "d%3A%20/new%3F").as_deref(), Some("3"));
+    // Its copy was moved with it, and nothing is left under the old name.
+    assert_eq!(explained(&bed, b"d: /new?")["state"], "unknown");
+    assert_eq!(copy(&bed, "d%3A%20/new%3F"), None);
+    let history = asked(&bed, &["history"], b"d: /new?");
+    let last = history["history"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["what"], &last["detail"]), (&json!("moved"), &json!("to new")));
 }
 
 /// Both files want the same place in the library, one after the other.

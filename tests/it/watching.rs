@@ -9,6 +9,8 @@ use std::process::Command;
 
 use rustix::fs::{FlockOperation, flock};
 
+use serde_json::json;
+
 use crate::bed::{Bed, Running, until, until_or};
 
 /// Where the link of a descriptor of watches leads.
@@ -474,6 +476,13 @@ fn a_filesystem_that_is_mounted_below_the_root_is_seen_and_its_going_too() {
     bed.write("m/x/y/three", "changed");
     bed.until_mirrored("m/x/y/three", "changed");
     mounted.end();
+    // What lay on it is not known, until a person says that it is gone for good.
+    let held = until("held", || {
+        let mirror = bed.mirror();
+        (mirror["state"] == "held").then(|| mirror["holds"][0].clone())
+    });
+    assert_eq!((&held["kind"], &held["path"]), (&json!("unmounted"), &json!("m")));
+    bed.ends(&["approve", &held["id"].to_string()], 0);
     until("what lies below is watched again", || is_watched(&daemon, &point).then_some(()));
     bed.write("m/below", "changed under the mount");
     bed.until_mirrored("m/below", "changed under the mount");

@@ -51,7 +51,10 @@ impl Core {
                 if let (How::Moved, Some(gone)) = (how, gone) {
                     self.copy_is_gone(work, &gone)?;
                     if let Some(dir) = work.turn.dir(gone.dir)? {
-                        self.name_is_free(work, mirror, &dir.path.join(&gone.name))?;
+                        let old = dir.path.join(&gone.name);
+                        self.name_is_free(work, mirror, &old)?;
+                        let detail = format!("to {path}");
+                        work.turn.record(now_ms, dir.mirror, &old, Activity::Moved, &detail)?;
                     }
                 }
                 self.synced(work, mirror, &entry, path, confirmed, how)

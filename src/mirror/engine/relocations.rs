@@ -310,6 +310,8 @@ impl Core {
                 let detail = format!("a directory with {files} files, from {}", old.path);
                 if let Some(state) = self.mirrors.get(index) {
                     work.turn.record(now_ms, state.id, &new.path, Activity::Moved, &detail)?;
+                    let detail = format!("a directory with {files} files, to {}", new.path);
+                    work.turn.record(now_ms, state.id, &old.path, Activity::Moved, &detail)?;
                 }
                 let mirror = self.name_of(index);
                 work.out.events.push(Event::Moved { mirror, from: old.path, to: new.path, files });
