@@ -76,6 +76,9 @@ impl Answer<'_> {
             waits: self.waits(),
             condition,
             idle: Daemon::idle(self.daemon.as_ref()),
+            delete_at_ms: place
+                .and_then(|place| place.file.as_ref())
+                .and_then(|file| file.delete_at_ms),
         })
     }
 

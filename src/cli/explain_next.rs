@@ -1,8 +1,9 @@
 //! One sentence: what happens next with a path, and what a person can do (pure).
 
 use super::next::{Waits, after_condition};
+use super::output;
 use super::rule::{RuleAt, Source};
-use crate::journal::ConditionRow;
+use crate::journal::{ConditionRow, NEVER_MS};
 use crate::tree::{Absent, Kind, Skip};
 
 /// What the sentence depends on.
@@ -21,6 +22,8 @@ pub(super) struct Outlook<'a> {
     pub(super) condition: Option<&'a ConditionRow>,
     /// What does not happen because no daemon works.
     pub(super) idle: Option<String>,
+    /// When the copy of what is gone is to be deleted.
+    pub(super) delete_at_ms: Option<i64>,
 }
 
 /// The sentence.
@@ -36,7 +39,14 @@ pub(super) fn outlook(outlook: &Outlook<'_>) -> String {
             "let the user of the daemon read it; it is tried again at each scan".to_owned()
         }
         (_, "synced") => "nothing: the library has exactly this".to_owned(),
-        (_, "gone") => "nothing, unless it comes back: the copy is kept".to_owned(),
+        (_, "gone") => match outlook.delete_at_ms {
+            None => "nothing, unless it comes back: the copy is kept".to_owned(),
+            Some(NEVER_MS) => "its copy could not be deleted: see `smh-mirror errors`".to_owned(),
+            Some(at_ms) => format!(
+                "its copy is deleted after {}, unless it comes back or deletes are held (`smh-mirror holds`)",
+                output::time(at_ms)
+            ),
+        },
         (Some(Ok(Kind::Skipped(skip))), _) => left_out(*skip, outlook.rule),
         (_, "unknown") => "nothing: there is nothing to mirror".to_owned(),
         (_, state) => waiting(state, outlook),
@@ -123,6 +133,7 @@ mod tests {
             waits: None,
             condition: None,
             idle: None,
+            delete_at_ms: None,
         }
     }
 
@@ -140,6 +151,9 @@ mod tests {
         };
         check(about("synced"), "exactly this");
         check(about("pending"), "once it has rested");
+        check(about("gone"), "the copy is kept");
+        check(Outlook { delete_at_ms: Some(0), ..about("gone") }, "its copy is deleted after 1970");
+        check(Outlook { delete_at_ms: Some(NEVER_MS), ..about("gone") }, "could not be deleted");
         check(Outlook { waits: Some(Waits::Scan), ..about("blocked") }, "at each scan");
         let stopped = Outlook { condition: Some(&offline), ..about("pending") };
         check(stopped, "everything waits");

@@ -79,7 +79,7 @@ fn words(what: &str) -> &str {
         "instant" => "the library had its content already",
         "unchanged" => "touched, its content is the confirmed one",
         "recovered" => "an earlier upload was completed",
-        "gone" => "gone from the disk, its copy is kept",
+        "gone" => "gone from the disk",
         "directory-created" => "directory made on the remote",
         other => other,
     }

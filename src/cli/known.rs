@@ -256,7 +256,7 @@ fn judge_file(
         _ => false,
     };
     if absent && confirmed.is_some() {
-        return ("gone", said("it is no longer on disk; the copy is kept"));
+        return ("gone", said("it is no longer on disk"));
     }
     match now {
         Err(Absent::Root(message)) => ("unknown", message.clone()),

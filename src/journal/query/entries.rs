@@ -24,7 +24,7 @@ pub enum EntryState {
     Blocked,
     /// Left out on purpose.
     Skipped(SkipReason),
-    /// Absent on disk; the copy is kept on the remote.
+    /// Absent on disk; the copy is kept, or waits to be deleted.
     Gone,
     /// Never seen by a scan.
     Unknown,
@@ -58,6 +58,8 @@ pub struct FileStatus {
     pub trouble: Option<TroubleRow>,
     /// The upload that was started and not finished.
     pub upload: Option<OpenUpload>,
+    /// When its copy is to be deleted, since it is gone; [`NEVER_MS`]: not by itself.
+    pub delete_at_ms: Option<i64>,
 }
 
 /// A started upload, as far as people need to know it: the confirm key stays in the journal.
@@ -92,8 +94,13 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn file(&self, mirror: MirrorId, path: &RelPath) -> Result<FileStatus, JournalError> {
-        let unknown =
-            FileStatus { state: EntryState::Unknown, row: None, trouble: None, upload: None };
+        let unknown = FileStatus {
+            state: EntryState::Unknown,
+            row: None,
+            trouble: None,
+            upload: None,
+            delete_at_ms: None,
+        };
         let Some((dir_path, name)) = path.split() else { return Ok(unknown) };
         let dir: Option<i64> = self.dir_id(mirror, &dir_path)?;
         let Some(dir) = dir else { return self.skipped_above(mirror, path, unknown) };
@@ -135,7 +142,11 @@ impl Reader {
             Some(_) if trouble.as_ref().is_some_and(|t| t.attempts > 0) => EntryState::Retrying,
             Some(_) => EntryState::Pending,
         };
-        Ok(FileStatus { state, row: Some(row), trouble, upload })
+        let delete_at_ms = self
+            .connection
+            .prepare_cached("SELECT delete_at_ms FROM file WHERE dir_id = ?1 AND name = ?2")?
+            .query_row(params![dir, name], |row| row.get(0))?;
+        Ok(FileStatus { state, row: Some(row), trouble, upload, delete_at_ms })
     }
 
     /// The path itself, or a directory on the way to it, may be left out.
