@@ -156,12 +156,13 @@ impl Turn<'_> {
     }
 
     /// The service does not know a directory that was created before: it and everything below it must
-    /// be made again.
+    /// be made again. Nothing is known of the copies of the files in it: they are compared with what is there, or sent.
+    /// Gives the number of files.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn dir_lost(&self, id: DirId, next_at_ms: i64) -> Result<(), JournalError> {
-        let Some(row) = self.dir(id)? else { return Ok(()) };
+    pub fn dir_lost(&self, id: DirId, next_at_ms: i64) -> Result<u64, JournalError> {
+        let Some(row) = self.dir(id)? else { return Ok(0) };
         let (from, upto) = subtree(&row.path);
         let all = at_and_below(upto.is_some());
         self.tx
@@ -170,7 +171,24 @@ impl Turn<'_> {
                   WHERE created_at_ms IS NOT NULL AND gone_at_ms IS NULL AND id IN ({all})"
             ))?
             .execute(params![row.mirror.0, id.0, from, upto, next_at_ms])?;
-        Ok(())
+        self.tx
+            .prepare_cached(&format!("UPDATE dir SET listed_at_ms = NULL WHERE id IN ({all})"))?
+            .execute(params![row.mirror.0, id.0, from, upto])?;
+        self.tx
+            .prepare_cached(&format!(
+                "UPDATE file SET unsure = 1 WHERE gone_at_ms IS NOT NULL AND dir_id IN ({all})"
+            ))?
+            .execute(params![row.mirror.0, id.0, from, upto])?;
+        let files = self
+            .tx
+            .prepare_cached(&format!(
+                "UPDATE file SET confirmed_size = NULL, confirmed_mtime_ns = NULL, confirmed_ctime_ns = NULL,
+                        confirmed_inode = NULL, full_hash = NULL, crc64 = NULL, confirmed_at_ms = NULL, unsure = 0,
+                        changed_at_ms = coalesce(changed_at_ms, ?5), next_at_ms = coalesce(next_at_ms, ?5)
+                  WHERE confirmed_at_ms IS NOT NULL AND gone_at_ms IS NULL AND dir_id IN ({all})"
+            ))?
+            .execute(params![row.mirror.0, id.0, from, upto, next_at_ms])?;
+        Ok(u64::try_from(files).unwrap_or(u64::MAX))
     }
 
     /// The topmost directory on the way to `id` that is not known to exist, `id` itself included.

@@ -278,3 +278,34 @@ fn other_bytes_of_the_same_size_and_time_are_seen() {
     bed.ends(&["sync"], 0);
     assert_eq!(bed.diff(), "");
 }
+
+#[test]
+fn a_directory_that_somebody_deleted_in_the_library_is_made_again_with_its_files() {
+    let bed = Bed::new();
+    for name in ["d/a", "d/b", "d/deep/c", "e/stays"] {
+        bed.write(name, name);
+    }
+    bed.ends(&["sync"], 0);
+    let url = format!("/api/v1/directory/smhemulator/-/backup/d?access_token={}", bed.admin());
+    assert_eq!(bed.call("DELETE", &url, None).0, 204);
+    assert_eq!(bed.missing().len(), 5);
+    // The next need finds out.
+    bed.write("d/new", "new");
+    bed.forget_requests();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+    assert_eq!(bed.requests("cos.post"), 4, "what lies elsewhere is not sent");
+    bed.forget_requests();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.all_requests(), 0);
+
+    // What is still there is compared, and not sent.
+    let rule = json!({
+        "route": "file.start", "nth": 1, "effect": {"status": 404, "code": "DirectoryNotFound"}
+    });
+    bed.fault(rule);
+    bed.write("d/more", "more");
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.requests("cos.post"), 1);
+    assert_eq!(bed.diff(), "");
+}

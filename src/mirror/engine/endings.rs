@@ -77,7 +77,11 @@ impl Core {
                 let is_space_root = dir.as_ref().is_some_and(|dir| dir.path.is_root())
                     && self.settings.mirrors.get(mirror).is_some_and(|m| m.remote.is_empty());
                 if !is_space_root {
-                    work.turn.dir_lost(entry.dir, now_ms)?;
+                    let files = work.turn.dir_lost(entry.dir, now_ms)?;
+                    if files > 0 {
+                        // The next listing tells which of their copies went with it.
+                        self.compare_again(work, mirror)?;
+                    }
                 }
                 let failure = Failure::new(
                     Class::Stale,

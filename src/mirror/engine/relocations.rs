@@ -390,7 +390,11 @@ impl Core {
     }
 
     /// What the remote holds is compared before anything is sent there.
-    fn compare_again(&mut self, work: &mut Work<'_>, index: usize) -> Result<(), JournalError> {
+    pub(super) fn compare_again(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+    ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         state.adopting = true;
         work.turn.adopt_again(state.id)
