@@ -139,8 +139,8 @@ impl Turn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Directories of a mirror whose copies are to be deleted by now and of which nothing is left in the journal, the
-    /// deepest first.
+    /// Directories of a mirror whose copies are to be deleted by now and of which nothing is left in the journal but
+    /// directories that were never made or are left out, the deepest first.
     ///
     /// # Errors
     /// What SQLite says.
@@ -154,7 +154,9 @@ impl Turn<'_> {
             "SELECT {DIR_COLUMNS} FROM dir INDEXED BY dir_delete
               WHERE mirror_id = ?1 AND delete_at_ms IS NOT NULL AND delete_at_ms <= ?2
                 AND NOT EXISTS (SELECT 1 FROM file f WHERE f.dir_id = dir.id)
-                AND NOT EXISTS (SELECT 1 FROM dir c WHERE c.parent_id = dir.id)
+                AND NOT EXISTS (SELECT 1 FROM dir c WHERE c.parent_id = dir.id
+                                   AND (c.gone_at_ms IS NULL OR c.created_at_ms IS NOT NULL
+                                        OR c.delete_at_ms IS NOT NULL))
                 AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.dir_id = dir.id)
               ORDER BY path DESC LIMIT ?3"
         ))?;

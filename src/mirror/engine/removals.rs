@@ -327,7 +327,7 @@ impl Core {
             // One that is back is made again.
             let Some(dir) = work.turn.dir(entry.dir)? else { return Ok(()) };
             if dir.gone_at_ms.is_some() {
-                return work.turn.forget_dir(dir.id);
+                return work.turn.forget_tree(&dir);
             }
             work.turn.remove_trouble(entry)?;
             return work.turn.set_dir_next(dir.id, Some(work.now.unix_ms));

@@ -224,14 +224,14 @@ impl World {
     /// The paths whose copy may lie there: one for each way of writing names.
     pub(super) fn paths_of(&self, target: &[String]) -> Vec<RelPath> {
         let below = target.get(self.remote_root.len()..).unwrap_or_default();
-        let path = |rule| {
-            below
-                .iter()
-                .try_fold(RelPath::root(), |path, name| Some(path.join(&local_name(rule, name)?)))
-        };
         let other = if self.names == Names::Skip { Names::Escape } else { Names::Skip };
         let rules = if self.both_names { vec![self.names, other] } else { vec![self.names] };
-        rules.into_iter().filter_map(path).collect()
+        // A directory may have been moved since with copies of the other kind in it.
+        below.iter().fold(vec![RelPath::root()], |paths, name| {
+            let names: Vec<Vec<u8>> =
+                rules.iter().filter_map(|rule| local_name(*rule, name)).collect();
+            paths.iter().flat_map(|path| names.iter().map(|name| path.join(name))).collect()
+        })
     }
 
     pub(super) fn is_idle(&self) -> bool {
