@@ -83,7 +83,8 @@ pub(super) fn answer(global: &Global, args: &AnswerArgs, approve: bool) -> Resul
     }
     let folder = requests_dir(&config);
     make(&folder)?;
-    let left = Answer { hold: args.id, approve }
+    let asked_ms = crate::clock::Clock::start().now().unix_ms;
+    let left = Answer { hold: args.id, approve, asked_ms }
         .leave(&folder)
         .map_err(|error| request::unwritable(&folder, &error))?;
     let worker =

@@ -101,7 +101,8 @@ impl Turn<'_> {
                      crc64 = excluded.crc64, confirmed_at_ms = excluded.confirmed_at_ms,
                      changed_at_ms = excluded.changed_at_ms, next_at_ms = excluded.next_at_ms,
                      gone_at_ms = excluded.gone_at_ms, unsure = excluded.unsure,
-                     delete_at_ms = CASE WHEN excluded.gone_at_ms IS NULL THEN NULL ELSE delete_at_ms END",
+                     delete_at_ms = CASE WHEN excluded.gone_at_ms IS NULL THEN NULL ELSE delete_at_ms END,
+                     approved = CASE WHEN excluded.gone_at_ms IS NULL THEN 0 ELSE approved END",
             )?
             .execute(params![
                 file.id.dir.0,
@@ -136,6 +137,20 @@ impl Turn<'_> {
                   WHERE dir_id = ?1 AND name = ?2 AND next_at_ms IS NOT NULL AND gone_at_ms IS NULL",
             )?
             .execute(params![id.dir.0, id.name, next_at_ms])?;
+        Ok(())
+    }
+
+    /// Nothing is done about a file that waits before `at_ms`: what was asked for before may still take effect.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn delay_file(&self, id: &EntryId, at_ms: i64) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE file SET next_at_ms = max(next_at_ms, ?3)
+                  WHERE dir_id = ?1 AND name = ?2 AND next_at_ms IS NOT NULL AND gone_at_ms IS NULL",
+            )?
+            .execute(params![id.dir.0, id.name, at_ms])?;
         Ok(())
     }
 

@@ -1,12 +1,31 @@
 //! What is gone on disk, and when its copy is deleted.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::dirs::{DIR_COLUMNS, at_and_below, dir_row, subtree, to_sql_limit};
 use super::files::{COLUMN_COUNT, COLUMNS, file_row};
 use super::rows::{DirId, DirRow, EntryId, FileRow, MirrorId, NEVER_MS};
 use super::{JournalError, Turn};
 use crate::relpath::RelPath;
+
+/// What a person has to allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// The delete, although it looks wrong.
+    Delete,
+    /// The delete for good, although a recycle bin was wanted.
+    ForGood,
+}
+
+impl Approval {
+    /// Its bit in the column `approved`.
+    fn bit(self) -> i64 {
+        match self {
+            Approval::Delete => 1,
+            Approval::ForGood => 2,
+        }
+    }
+}
 
 /// A file that is gone and whose copy is to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +134,7 @@ impl Turn<'_> {
         Ok(u64::try_from(files).unwrap_or(u64::MAX))
     }
 
-    /// Files of these mirrors whose copies are to be deleted by now, those that wait longest first.
+    /// Files of a mirror whose copies are to be deleted by now, and may be, those that wait longest first.
     ///
     /// # Errors
     /// What SQLite says.
@@ -123,19 +142,23 @@ impl Turn<'_> {
         &self,
         mirror: MirrorId,
         now_ms: i64,
+        needs: Option<Approval>,
         limit: usize,
     ) -> Result<Vec<GoneFile>, JournalError> {
         let mut statement = self.tx.prepare_cached(&format!(
             "SELECT {COLUMNS}, d.path FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
               WHERE f.delete_at_ms IS NOT NULL AND f.delete_at_ms <= ?2 AND d.mirror_id = ?1
+                AND (f.approved & ?4) = ?4
               ORDER BY f.delete_at_ms LIMIT ?3"
         ))?;
-        let rows = statement.query_map(params![mirror.0, now_ms, to_sql_limit(limit)], |row| {
-            Ok(GoneFile {
-                file: file_row(row)?,
-                dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT)?),
-            })
-        })?;
+        let needs = needs.map_or(0, Approval::bit);
+        let rows =
+            statement.query_map(params![mirror.0, now_ms, to_sql_limit(limit), needs], |row| {
+                Ok(GoneFile {
+                    file: file_row(row)?,
+                    dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT)?),
+                })
+            })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -273,16 +296,18 @@ impl Turn<'_> {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn planned_deletes(&self, mirror: MirrorId) -> Result<u64, JournalError> {
+    pub fn planned_deletes(
+        &self,
+        mirror: MirrorId,
+        approval: Approval,
+    ) -> Result<u64, JournalError> {
         let count: i64 = self
             .tx
             .prepare_cached(
                 "SELECT count(*) FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
-                   JOIN mirror m ON m.id = d.mirror_id
-                  WHERE f.delete_at_ms IS NOT NULL AND d.mirror_id = ?1
-                    AND f.gone_at_ms > coalesce(m.approved_at_ms, -1)",
+                  WHERE f.delete_at_ms IS NOT NULL AND d.mirror_id = ?1 AND (f.approved & ?2) = 0",
             )?
-            .query_row([mirror.0], |row| row.get(0))?;
+            .query_row(params![mirror.0, approval.bit()], |row| row.get(0))?;
         Ok(count.cast_unsigned())
     }
 
@@ -302,15 +327,20 @@ impl Turn<'_> {
         Ok(count.cast_unsigned())
     }
 
-    /// Everything in a directory, which itself is there, is gone; its copies are kept. Gives the number of files.
+    /// Everything in a directory, which itself may be there, is gone: its copies are deleted at `delete_at_ms`, which is
+    /// approved, or kept, those too that were to be deleted before.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn children_gone(&self, dir: &DirRow, at_ms: i64) -> Result<u64, JournalError> {
-        let mut gone = 0;
+    pub fn children_gone(
+        &self,
+        dir: &DirRow,
+        at_ms: i64,
+        delete_at_ms: Option<i64>,
+    ) -> Result<(), JournalError> {
         for child in self.dirs_between(dir.id, None, None)? {
             if child.gone_at_ms.is_none() {
-                gone += self.tree_gone(child.id, at_ms, None)?;
+                self.tree_gone(child.id, at_ms, delete_at_ms)?;
             }
         }
         for table in ["skipped", "trouble"] {
@@ -323,35 +353,45 @@ impl Turn<'_> {
             "DELETE FROM file WHERE dir_id = ?1 AND confirmed_at_ms IS NULL",
             [dir.id.0],
         )?;
-        let files = self.tx.execute(
-            "UPDATE file SET gone_at_ms = ?2, next_at_ms = NULL, changed_at_ms = NULL
+        self.tx.execute(
+            "UPDATE file SET gone_at_ms = ?2, delete_at_ms = ?3, next_at_ms = NULL, changed_at_ms = NULL
               WHERE gone_at_ms IS NULL AND dir_id = ?1",
-            params![dir.id.0, at_ms],
+            params![dir.id.0, at_ms, delete_at_ms],
         )?;
-        Ok(gone.saturating_add(u64::try_from(files).unwrap_or(u64::MAX)))
+        let (from, upto) = subtree(&dir.path);
+        let all = at_and_below(upto.is_some());
+        let within: [&dyn rusqlite::ToSql; 4] = [&dir.mirror.0, &dir.id.0, &from, &upto];
+        if delete_at_ms.is_some() {
+            self.tx.execute(
+                &format!(
+                    "UPDATE file SET approved = approved | 1
+                      WHERE delete_at_ms IS NOT NULL AND dir_id IN ({all})"
+                ),
+                &within[..],
+            )?;
+        } else {
+            for (table, key) in [("file", "dir_id"), ("dir", "id")] {
+                self.tx.execute(
+                    &format!("UPDATE {table} SET delete_at_ms = NULL WHERE {key} IN ({all})"),
+                    &within[..],
+                )?;
+            }
+        }
+        Ok(())
     }
 
-    /// What is gone below a directory is to be deleted.
+    /// Directories at and below one that are not gone and on which a filesystem was mounted.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn delete_what_is_gone_below(&self, dir: &DirRow, at_ms: i64) -> Result<(), JournalError> {
+    pub fn mounted_below(&self, dir: &DirRow) -> Result<Vec<DirRow>, JournalError> {
         let (from, upto) = subtree(&dir.path);
         let all = at_and_below(upto.is_some());
-        self.tx.execute(
-            &format!(
-                "UPDATE file SET delete_at_ms = ?5 WHERE gone_at_ms IS NOT NULL AND dir_id IN ({all})"
-            ),
-            params![dir.mirror.0, dir.id.0, from, upto, at_ms],
-        )?;
-        self.tx.execute(
-            &format!(
-                "UPDATE dir SET delete_at_ms = ?5
-                  WHERE gone_at_ms IS NOT NULL AND created_at_ms IS NOT NULL AND id IN ({all})"
-            ),
-            params![dir.mirror.0, dir.id.0, from, upto, at_ms],
-        )?;
-        Ok(())
+        let mut statement = self.tx.prepare_cached(&format!(
+            "SELECT {DIR_COLUMNS} FROM dir WHERE mounted = 1 AND gone_at_ms IS NULL AND id IN ({all})"
+        ))?;
+        let rows = statement.query_map(params![dir.mirror.0, dir.id.0, from, upto], dir_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Whether any file at or below a directory is known and not gone.
@@ -369,32 +409,23 @@ impl Turn<'_> {
             .query_row(params![dir.mirror.0, dir.id.0, from, upto], |row| row.get(0))?)
     }
 
-    /// What is gone by now may be deleted.
+    /// A person allowed this for what was gone by `asked_ms` and is to be deleted.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn approve_deletes(&self, mirror: MirrorId, now_ms: i64) -> Result<(), JournalError> {
+    pub fn approve_deletes(
+        &self,
+        mirror: MirrorId,
+        asked_ms: i64,
+        approval: Approval,
+    ) -> Result<(), JournalError> {
         self.tx.execute(
-            // The clock may have gone back since something went.
-            "UPDATE mirror SET approved_at_ms = max(?2, coalesce((
-                 SELECT max(f.gone_at_ms) FROM file f INDEXED BY file_delete JOIN dir d ON d.id = f.dir_id
-                  WHERE f.delete_at_ms IS NOT NULL AND d.mirror_id = ?1), 0)) WHERE id = ?1",
-            params![mirror.0, now_ms],
+            "UPDATE file SET approved = approved | ?3
+              WHERE delete_at_ms IS NOT NULL AND gone_at_ms <= ?2
+                AND dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)",
+            params![mirror.0, asked_ms, approval.bit()],
         )?;
         Ok(())
-    }
-
-    /// Until when what is gone may be deleted, however much it is.
-    ///
-    /// # Errors
-    /// What SQLite says.
-    pub fn approved_until(&self, mirror: MirrorId) -> Result<Option<i64>, JournalError> {
-        Ok(self
-            .tx
-            .prepare_cached("SELECT approved_at_ms FROM mirror WHERE id = ?1")?
-            .query_row([mirror.0], |row| row.get(0))
-            .optional()?
-            .flatten())
     }
 
     /// Forgets a directory that is gone and in which nothing is left.

@@ -27,7 +27,7 @@ mod write;
 
 pub use error::JournalError;
 pub use files::{LARGE, Share};
-pub use gone::GoneFile;
+pub use gone::{Approval, GoneFile};
 pub use holds::{HoldKind, HoldRow};
 pub use lock::{Holder, LockError, StateLock};
 pub use migrate::newest;

@@ -202,7 +202,9 @@ impl Turn<'_> {
         for (from, to) in self.pairs(old, new)?.into_iter().rev() {
             match to {
                 Some(to) => synced += self.merge_moved(&from, to, now_ms)?,
-                None => self.carry_along(&from, old, new)?,
+                // One that is on disk again is not part of it.
+                None if from.gone_at_ms.is_some() => self.carry_along(&from, old, new)?,
+                None => {}
             }
         }
         Ok(synced)

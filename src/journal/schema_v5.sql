@@ -9,8 +9,8 @@ ALTER TABLE dir ADD COLUMN inode INTEGER;
 ALTER TABLE dir ADD COLUMN mounted INTEGER NOT NULL DEFAULT 0 CHECK (mounted IN (0, 1));
 -- The directory whose copy is being moved here: set before the call, until its end is known.
 ALTER TABLE dir ADD COLUMN move_from INTEGER;
--- What was gone by then may be deleted, however much it is: a person said so.
-ALTER TABLE mirror ADD COLUMN approved_at_ms INTEGER;
+-- What a person allowed for the copy of a file that is gone: 1: it may be deleted, however many others are; 2: for good.
+ALTER TABLE file ADD COLUMN approved INTEGER NOT NULL DEFAULT 0;
 -- 1: what is gone is deleted; when that changes, so does what is planned for what was gone before.
 ALTER TABLE mirror ADD COLUMN deletes INTEGER NOT NULL DEFAULT 0 CHECK (deletes IN (0, 1));
 

@@ -203,6 +203,8 @@ pub struct Answer {
     pub hold: i64,
     /// The deletes are meant; otherwise the copies are kept.
     pub approve: bool,
+    /// When the person was asked, milliseconds since the Unix epoch: only what was gone by then is approved.
+    pub asked_ms: i64,
 }
 
 /// The nearest directory above something that is gone: it has to be what it was.

@@ -58,10 +58,13 @@ impl Grant {
         let Grant::Mirror(rights) = self else { return "delete_file".to_owned() };
         let mut words = "upload_file_force,create_directory,move_file,move_directory".to_owned();
         if rights.recycle {
-            words.push_str(",delete_file,delete_directory");
+            words.push_str(",delete_file");
         }
         if rights.permanent {
-            words.push_str(",delete_file_permanent,delete_directory_permanent");
+            words.push_str(",delete_file_permanent");
+        }
+        if rights.recycle || rights.permanent {
+            words.push_str(",delete_directory");
         }
         words
     }

@@ -2,11 +2,11 @@
 
 use super::{Core, Work};
 use crate::config::Delete;
-use crate::journal::{DirRow, HoldKind, HoldRow, JournalError};
+use crate::journal::{Approval, DirRow, HoldKind, HoldRow, JournalError};
 use crate::mirror::facts::{Answer, Event};
 use crate::relpath::RelPath;
 
-/// Holds that are about all deletes of a mirror. They are answered together: `approve` lets go what is gone by then.
+/// Holds that are about all deletes of a mirror. They end when nothing is to be deleted any more.
 const OF_THE_MIRROR: &[HoldKind] =
     &[HoldKind::TooMany, HoldKind::Emptied, HoldKind::Replaced, HoldKind::NoRecycleBin];
 
@@ -44,12 +44,14 @@ impl Core {
         if !work.turn.holds(id)?.is_empty() {
             return Ok(false);
         }
-        let planned = work.turn.planned_deletes(id)?;
-        // A single file is never too many at once.
-        if planned <= 1 && work.turn.has_files(id)? {
+        // Counted anew only when something went since.
+        if state.brakes_are_off {
             return Ok(true);
         }
-        if planned == 0 {
+        let planned = work.turn.planned_deletes(id, Approval::Delete)?;
+        // A single file is never too many at once.
+        if planned == 0 || (planned == 1 && work.turn.has_files(id)?) {
+            self.set_brakes(index, true);
             return Ok(true);
         }
         if !work.turn.has_files(id)? {
@@ -74,7 +76,15 @@ impl Core {
             self.put_hold(work, index, HoldKind::TooMany, &RelPath::root(), &message)?;
             return Ok(false);
         }
+        self.set_brakes(index, true);
         Ok(true)
+    }
+
+    /// Something went, or a person decided: what was found about the deletes of a mirror is not true any more.
+    pub(super) fn set_brakes(&mut self, index: usize, off: bool) {
+        if let Some(state) = self.mirrors.get_mut(index) {
+            state.brakes_are_off = off;
+        }
     }
 
     /// The root is another directory, or lies on another filesystem, than at the last scan. What is missing there may
@@ -106,7 +116,7 @@ impl Core {
         if holds.is_empty() {
             return Ok(());
         }
-        if work.turn.planned_deletes(id)? > 0 {
+        if work.turn.planned_deletes(id, Approval::Delete)? > 0 {
             return Ok(());
         }
         let mut over = false;
@@ -141,19 +151,20 @@ impl Core {
             }
             // A newer program made it, and knows what it means.
             None => return Ok(()),
-            Some(_) => {
+            Some(kind) => {
                 if answer.approve {
-                    work.turn.approve_deletes(hold.mirror, work.now.unix_ms)?;
+                    let approval = match kind {
+                        HoldKind::NoRecycleBin => Approval::ForGood,
+                        _ => Approval::Delete,
+                    };
+                    work.turn.approve_deletes(hold.mirror, answer.asked_ms, approval)?;
                 } else {
                     work.turn.keep_what_is_gone(hold.mirror)?;
                 }
-                for other in work.turn.holds(hold.mirror)? {
-                    if other.kind.is_some_and(|kind| OF_THE_MIRROR.contains(&kind)) {
-                        work.turn.remove_hold_by_id(other.id)?;
-                    }
-                }
+                work.turn.remove_hold_by_id(hold.id)?;
             }
         }
+        self.set_brakes(index, false);
         work.out.events.push(Event::Released { mirror: self.name_of(index) });
         Ok(())
     }
@@ -227,14 +238,8 @@ impl Core {
         // What is there now is what is seen from now on.
         work.turn.set_dir_mark(dir.id, 0, false)?;
         work.turn.remove_unreadable(dir.id)?;
-        work.turn.children_gone(&dir, work.now.unix_ms)?;
-        if approve {
-            let at_ms = self.delete_at(work, index);
-            if let Some(at_ms) = at_ms {
-                work.turn.delete_what_is_gone_below(&dir, at_ms)?;
-                work.turn.approve_deletes(hold.mirror, work.now.unix_ms)?;
-            }
-        }
+        let at_ms = if approve { self.delete_at(work, index) } else { None };
+        work.turn.children_gone(&dir, work.now.unix_ms, at_ms)?;
         if let Some(state) = self.mirrors.get_mut(index) {
             state.scan.relist(&hold.path);
             state.scan.hurry(work.now.mono_ms);

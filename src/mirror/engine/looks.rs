@@ -4,7 +4,8 @@ use super::observe::Rows;
 use super::scan::OVERFLOW_WAIT_MS;
 use super::stack::{Reach, Wanted};
 use super::{Core, Work};
-use crate::journal::{EntryId, JournalError};
+use crate::failure::Class;
+use crate::journal::{EntryId, JournalError, NEVER_MS, TroubleRow};
 use crate::mirror::facts::Effect;
 use crate::relpath::RelPath;
 use crate::tree::{Absent, IGNORE_FILE, Kind};
@@ -80,8 +81,11 @@ impl Core {
             state.scan.short.over();
         }
         // What lay on a filesystem that is not mounted is not known, whatever the empty directory shows.
-        if state.scan.held || state.unmounted.iter().any(|dir| path != dir && path.is_within(dir)) {
+        if state.scan.held {
             return Ok(());
+        }
+        if state.unmounted.iter().any(|dir| path != dir && path.is_within(dir)) {
+            return self.out_of_reach(work, index, path);
         }
         let Some((dir_path, name)) = path.split() else {
             // Something about the root itself: a scan finds out which directory it is, and what is in it. Whoever
@@ -164,6 +168,38 @@ impl Core {
             // Nothing is known: listing its directory says what is wrong.
             Err(Absent::Unreadable(_)) => self.relist_above(work, index, &dir_path),
         }
+    }
+
+    /// A file on a filesystem that is not mounted waits until that is: it cannot be read.
+    fn out_of_reach(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        path: &RelPath,
+    ) -> Result<(), JournalError> {
+        let (Some(state), Some((dir, name))) = (self.mirrors.get(index), path.split()) else {
+            return Ok(());
+        };
+        let Some(dir) = work.turn.dir_at(state.id, &dir)? else { return Ok(()) };
+        let id = EntryId { dir: dir.id, name: name.to_vec() };
+        let waits = work.turn.file(&id)?.is_some_and(|row| {
+            row.gone_at_ms.is_none() && row.next_at_ms.is_some_and(|at| at != NEVER_MS)
+        });
+        if !waits {
+            return Ok(());
+        }
+        work.turn.set_file_next(&id, NEVER_MS)?;
+        work.turn.put_trouble(&TroubleRow {
+            id,
+            class: Class::Local,
+            code: None,
+            message: "the filesystem that it lies on is not mounted".to_owned(),
+            request_id: None,
+            attempts: 1,
+            blocked: true,
+            first_at_ms: work.now.unix_ms,
+            last_at_ms: work.now.unix_ms,
+        })
     }
 
     /// Lists the nearest directory on the way to `path` that the journal knows, and what is new in it. Unless the

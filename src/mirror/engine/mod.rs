@@ -135,6 +135,8 @@ struct MirrorState {
     root: Option<RootIdentity>,
     /// Directories at which a filesystem was mounted that is not mounted now.
     unmounted: BTreeSet<RelPath>,
+    /// What is to be deleted was counted, and is not too much.
+    brakes_are_off: bool,
     /// Since when deletes that are due wait for uploads that are not, monotonic milliseconds.
     removals_waiting_since_ms: Option<i64>,
 }
@@ -206,6 +208,7 @@ impl Engine {
             mirrors.push(MirrorState {
                 root: None,
                 removals_waiting_since_ms: None,
+                brakes_are_off: false,
                 unmounted: holds
                     .filter(|hold| hold.kind == Some(HoldKind::Unmounted))
                     .map(|hold| hold.path)

@@ -282,9 +282,9 @@ impl Core {
             if mark.mounted && !row.mounted && row.inode != 0 {
                 self.mounted_over(work, index, row)?;
             }
-            if mark.mounted {
-                self.mounted_again(work, index, row)?;
-            }
+        }
+        if let Some(row) = row.filter(|_| mark.mounted) {
+            self.mounted_again(work, index, row)?;
         }
         let Some(state) = self.mirrors.get(index) else { return Ok(false) };
         let state_id = state.id;
@@ -347,6 +347,7 @@ impl Core {
             Vanished::Put(gone) => {
                 work.turn.put_file(&gone)?;
                 work.turn.set_file_delete(&gone.id, self.delete_at(work, index))?;
+                self.set_brakes(index, false);
                 if let Some(state) = self.mirrors.get(index) {
                     let path = dir.join(&row.id.name);
                     work.turn.record(work.now.unix_ms, state.id, &path, Activity::Gone, "")?;
@@ -397,6 +398,15 @@ impl Core {
         if row.gone_at_ms.is_some() {
             return Ok(());
         }
+        // What lay on a filesystem that is not there is not gone with its mount point, or with what that lies in.
+        let mounted = work.turn.mounted_below(row)?;
+        if !mounted.is_empty() {
+            for dir in mounted {
+                self.unmounted(work, index, &dir)?;
+            }
+            return Ok(());
+        }
+        self.set_brakes(index, false);
         self.may_leave_orphans(work.now.mono_ms);
         self.not_polled(work, index, row)?;
         let at_ms = self.delete_at(work, index);

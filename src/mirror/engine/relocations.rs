@@ -22,6 +22,8 @@ pub(super) const SCAN_PATIENCE_MS: i64 = 60_000;
 const REFUSED_MS: i64 = 600_000;
 /// An answer that makes no sense is asked for again so often.
 const DEFECTS: u32 = 3;
+/// A move that fails for other reasons is tried so often.
+const TRIES: u32 = 5;
 
 /// A directory that may be one that was somewhere else.
 #[derive(Debug)]
@@ -78,6 +80,13 @@ impl Core {
             return Ok(());
         }
         let Some(old) = work.turn.dir_of_inode(state.id, inode, new.id)? else { return Ok(()) };
+        // It went with a directory above it, which is asked about.
+        let comes_along = |c: &Candidate| {
+            c.mirror == index && new.path.is_within(&c.new_path) && old.path.is_within(&c.old_path)
+        };
+        if self.candidates.iter().any(comes_along) {
+            return Ok(());
+        }
         // A directory cannot go into itself.
         if new.path.is_within(&old.path) || old.path.is_within(&new.path) {
             return Ok(());
@@ -171,6 +180,12 @@ impl Core {
             .relocations
             .iter()
             .filter(|(_, job)| job.again_at_ms.is_some_and(|at| at <= work.now.mono_ms))
+            // What an earlier run began is asked for again when it is known what is there now.
+            .filter(|(_, job)| {
+                self.mirrors
+                    .get(job.mirror)
+                    .is_some_and(|state| state.root.is_some() && state.scan.had_a_pass())
+            })
             .map(|(job, _)| *job)
             .collect();
         for job in due {
@@ -186,20 +201,24 @@ impl Core {
     fn judge(&self, work: &Work<'_>, candidate: &Candidate) -> Result<Verdict, JournalError> {
         let Candidate { mirror, new, old, new_path, old_path, since_ms } = candidate;
         let Some(state) = self.mirrors.get(*mirror) else { return Ok(Verdict::Drop) };
+        let patient = work.now.mono_ms.saturating_sub(*since_ms) <= PATIENCE_MS;
+        if patient && !state.scan.is_held() && state.scan.is_looking_into(new_path) {
+            return Ok(Verdict::Wait);
+        }
         let (Some(new), Some(old)) = (work.turn.dir(*new)?, work.turn.dir(*old)?) else {
             return Ok(Verdict::Drop);
         };
         if new.gone_at_ms.is_some() || new.created_at_ms.is_some() || old.created_at_ms.is_none() {
             return Ok(Verdict::Drop);
         }
-        if work.now.mono_ms.saturating_sub(*since_ms) > PATIENCE_MS || state.scan.is_held() {
+        if !patient || state.scan.is_held() {
             return Ok(Verdict::Drop);
         }
         let waits = |path: &RelPath| {
             state.hints.range(path.clone()..).next().is_some_and(|hint| hint.is_within(path))
                 || state.looking.iter().any(|hint| hint.is_within(path))
         };
-        if state.scan.is_looking_into(new_path) || waits(new_path) || waits(old_path) {
+        if waits(new_path) || waits(old_path) {
             return Ok(Verdict::Wait);
         }
         if old.gone_at_ms.is_none() {
@@ -255,6 +274,13 @@ impl Core {
         ) else {
             return self.relocation_over(work, &relocation);
         };
+        let old = work.turn.dir(relocation.old)?;
+        let is_moved = new.gone_at_ms.is_none()
+            && new.created_at_ms.is_none()
+            && old.is_some_and(|old| old.gone_at_ms.is_some());
+        if !is_moved {
+            return self.relocation_over(work, &relocation);
+        }
         let job = self.number();
         work.out.effects.push(Effect::Relocate {
             job,
@@ -328,7 +354,10 @@ impl Core {
             }
             Ok(Relocated::Taken) => {
                 self.service_answered(work)?;
-                work.turn.not_moved(&old)?;
+                // An earlier call may still be under way.
+                if first {
+                    work.turn.not_moved(&old)?;
+                }
                 self.compare_again(work, index)?;
             }
             Ok(Relocated::Elsewhere) => {
@@ -353,7 +382,8 @@ impl Core {
                 let again = match failure.class {
                     Class::Permanent | Class::Stale | Class::Local => false,
                     Class::Defect => relocation.attempts < DEFECTS,
-                    _ => true,
+                    // Then its files are sent one by one, and what was moved after all is found by comparing.
+                    _ => relocation.attempts < TRIES,
                 };
                 if again {
                     if blame == Blame::Entry {
@@ -400,33 +430,30 @@ impl Core {
         work.turn.adopt_again(state.id)
     }
 
-    /// Moves that an earlier run began: the call is made again, and its answer tells.
+    /// Moves that an earlier run began: the call is made again, and its answer tells. Until then what lies at both
+    /// places waits.
     pub(super) fn take_up_relocations(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
         for (new, old) in std::mem::take(&mut self.moves_left) {
-            let (Some(new), Some(old)) = (work.turn.dir(new)?, work.turn.dir(old)?) else {
+            let (Some(new_dir), Some(old_dir)) = (work.turn.dir(new)?, work.turn.dir(old)?) else {
                 work.turn.move_ends(new)?;
                 continue;
             };
-            let mirror = self.mirrors.iter().position(|state| state.id == new.mirror);
-            let as_it_was =
-                new.gone_at_ms.is_none() && new.created_at_ms.is_none() && old.gone_at_ms.is_some();
-            let Some(mirror) = mirror.filter(|_| as_it_was) else {
-                work.turn.move_ends(new.id)?;
+            let Some(mirror) = self.mirrors.iter().position(|state| state.id == new_dir.mirror)
+            else {
                 continue;
             };
-            // The first call may have had its effect.
-            let again_at_ms = Some(work.now.mono_ms);
             let job = self.number();
             self.relocations.insert(
                 job,
                 Relocation {
                     mirror,
-                    new: new.id,
-                    new_path: new.path,
-                    old: old.id,
-                    old_path: old.path,
+                    new,
+                    new_path: new_dir.path,
+                    old,
+                    old_path: old_dir.path,
+                    // The first call may have had its effect.
                     attempts: 1,
-                    again_at_ms,
+                    again_at_ms: Some(work.now.mono_ms),
                 },
             );
         }

@@ -6,8 +6,8 @@ use crate::clock::to_ms;
 use crate::config::Delete;
 use crate::failure::Class;
 use crate::journal::{
-    Activity, DirId, DirRow, EntryId, FileRow, HoldKind, JournalError, NEVER_MS, RootIdentity,
-    TroubleRow,
+    Activity, Approval, DirId, DirRow, EntryId, FileRow, HoldKind, JournalError, NEVER_MS,
+    RootIdentity, TroubleRow,
 };
 use crate::mirror::backoff;
 use crate::mirror::facts::{Anchor, Doomed, Effect, Event, JobId, Removed};
@@ -24,7 +24,7 @@ const UPLOADS_FIRST_MS: i64 = 600_000;
 /// After a refusal for want of rights nothing is deleted for so long.
 const REFUSED_MS: i64 = 600_000;
 /// Where the local side is not what it was, a scan has to find out what it is first.
-const DOUBT_MS: i64 = 60_000;
+const DOUBT_MS: i64 = 600_000;
 
 /// A copy that is being deleted.
 #[derive(Debug)]
@@ -81,7 +81,11 @@ impl Core {
             }
             let Some(state) = self.mirrors.get(index) else { continue };
             let id = state.id;
-            let files = work.turn.due_file_deletes(id, work.now.unix_ms, room)?;
+            // Without a recycle bin only what may go for good.
+            let recycle =
+                self.settings.mirrors.get(index).is_some_and(|m| m.delete == Delete::Recycle);
+            let needs = (recycle && self.bin == Bin::Missing).then_some(Approval::ForGood);
+            let mut files = work.turn.due_file_deletes(id, work.now.unix_ms, None, room)?;
             let dirs = match files.is_empty() {
                 true => work.turn.due_dir_deletes(id, work.now.unix_ms, room)?,
                 false => Vec::new(),
@@ -92,8 +96,14 @@ impl Core {
             if self.wait_for_uploads(work, index)? {
                 continue;
             }
-            if !self.brakes_are_off(work, index)? || !self.bin_is_there(work, index)? {
+            if !self.brakes_are_off(work, index)? {
                 continue;
+            }
+            if !files.is_empty() && !self.bin_is_there(work, index)? {
+                continue;
+            }
+            if needs.is_some() {
+                files = work.turn.due_file_deletes(id, work.now.unix_ms, needs, room)?;
             }
             for gone in files {
                 let path = gone.dir_path.join(&gone.file.id.name);
@@ -216,9 +226,10 @@ impl Core {
             self.put_off(work, &entry, Some(NEVER_MS))?;
             return Ok(false);
         };
-        let permanent = settings.delete == Delete::Permanent;
         let anchor = self.anchor(work, index, &path, root)?;
         let is_dir = what == Doomed::Directory;
+        // A directory that looked empty may not be: what is in it could be had back from a recycle bin.
+        let permanent = settings.delete == Delete::Permanent && !is_dir;
         let job = self.number();
         self.removals.insert(job, Removal { mirror: index, entry, path: path.clone(), is_dir });
         work.out.effects.push(Effect::Remove {
@@ -290,7 +301,7 @@ impl Core {
             Ok(Removed::Doubtful(why)) => {
                 tracing::warn!(path = %removal.path, why, "not deleted: a scan looks first");
                 if let Some(state) = self.mirrors.get_mut(removal.mirror) {
-                    state.scan.hurry(work.now.mono_ms);
+                    state.scan.hurry_unless_recent(work.now.mono_ms, DOUBT_MS);
                 }
                 let at_ms = Some(now_ms.saturating_add(DOUBT_MS));
                 return self.put_off(work, &removal.entry, at_ms);
@@ -401,6 +412,8 @@ impl Core {
         failure: Failure,
     ) -> Result<(), JournalError> {
         let now_ms = work.now.unix_ms;
+        // It may still take effect: should the file be back, its upload comes after that.
+        work.turn.delay_file(&removal.entry, now_ms.saturating_add(BUSY_MS))?;
         // Rights to delete are rights of their own: uploads go on without them.
         let refused = failure.is(&["NoPermission", "WriteForbidden"]);
         let blame = match refused {
@@ -463,7 +476,9 @@ impl Core {
             Bin::There => Ok(true),
             Bin::Asking => Ok(false),
             // What a person approved goes, for good.
-            Bin::Missing if work.turn.planned_deletes(state.id)? == 0 => Ok(true),
+            Bin::Missing if work.turn.planned_deletes(state.id, Approval::ForGood)? == 0 => {
+                Ok(true)
+            }
             Bin::Missing => {
                 let message =
                     "the library has no recycle bin: what is deleted would be gone for good";

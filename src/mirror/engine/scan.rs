@@ -154,6 +154,13 @@ impl ScanState {
             && now_ms.saturating_sub(self.began_at_ms) < patience_ms
     }
 
+    /// A full scan as soon as possible, unless the last one began less than `ms` ago.
+    pub(super) fn hurry_unless_recent(&mut self, now_ms: i64, ms: i64) {
+        if now_ms.saturating_sub(self.began_at_ms) >= ms {
+            self.hurry(now_ms);
+        }
+    }
+
     /// A full scan as soon as possible.
     pub(super) fn hurry(&mut self, at_ms: i64) {
         if self.is_full() {

@@ -20,6 +20,8 @@ const WINDOW: usize = 1024;
 const LARGE_SHARE: usize = 4;
 /// Every so many picks the file that waits longest is next, so that a large one among the small never starves.
 const OLDEST_EVERY: u64 = 4;
+/// A request without an answer has its effect, if it ever has one, within this time.
+const LATE_MS: i64 = 2_000;
 /// Windows that one turn goes through without finding anything to start: the next turn follows at once.
 const WINDOWS: usize = 4;
 
@@ -45,13 +47,15 @@ impl Core {
             .filter(|mirror| !mirror.scan.is_held())
             .map(|mirror| mirror.id)
             .collect();
+        // What is parked waits for something that may take long, and nobody else has to wait for that.
+        let parked: usize = self.parked.values().map(Vec::len).sum();
         let mut more = false;
         for share in [Share::Small, Share::Large] {
             let waiting = match share {
                 Share::Small => self.small.len(),
                 Share::Large => self.large.len(),
             };
-            if waiting >= WINDOW / 4 || self.held.len() >= 8 * WINDOW {
+            if waiting >= WINDOW / 4 || self.held.len().saturating_sub(parked) >= 8 * WINDOW {
                 continue;
             }
             // Those in memory are among those that wait longest.
@@ -314,6 +318,9 @@ impl Core {
                 self.held.remove(&active.entry);
                 if let Some(gone) = &active.gone {
                     self.held.remove(gone);
+                    // A move that nobody heard the end of may still take effect: should the file be back under its
+                    // old name, its upload comes after that.
+                    work.turn.delay_file(gone, work.now.unix_ms.saturating_add(LATE_MS))?;
                 }
                 work.out.effects.push(Effect::Forget(number));
                 let entry = active.entry.clone();

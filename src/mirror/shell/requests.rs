@@ -35,6 +35,8 @@ enum Request {
         hold: i64,
         /// The deletes are meant.
         approve: bool,
+        /// When the person was asked.
+        asked_ms: i64,
     },
 }
 
@@ -57,7 +59,8 @@ impl Answer {
     /// # Errors
     /// The folder cannot be written.
     pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
-        Request::Answer { hold: self.hold, approve: self.approve }.leave(folder)
+        let Answer { hold, approve, asked_ms } = *self;
+        Request::Answer { hold, approve, asked_ms }.leave(folder)
     }
 }
 
@@ -132,7 +135,9 @@ fn read(path: &Path) -> Result<Fact, String> {
     }
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     match serde_json::from_slice(&bytes).map_err(|error| error.to_string())? {
-        Request::Answer { hold, approve } => Ok(Fact::Answer(Answer { hold, approve })),
+        Request::Answer { hold, approve, asked_ms } => {
+            Ok(Fact::Answer(Answer { hold, approve, asked_ms }))
+        }
         Request::Retry { mirror, path } => {
             let path = match path {
                 Some(path) => hex::decode(path).map_err(|error| error.to_string())?,
@@ -163,7 +168,7 @@ mod tests {
     #[test]
     fn an_answer_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let answer = Answer { hold: 7, approve: true };
+        let answer = Answer { hold: 7, approve: true, asked_ms: 5 };
         let file = answer.leave(folder.path()).unwrap();
         assert!(matches!(read(&file), Ok(Fact::Answer(read)) if read == answer));
     }

@@ -434,7 +434,11 @@ impl World {
         for hold in self.engine().journal().all_holds().expect("the journal can be read") {
             let approve = self.rng.bool();
             self.kept |= !approve;
-            self.facts.push_back(Fact::Answer(Answer { hold, approve }));
+            self.facts.push_back(Fact::Answer(Answer {
+                hold,
+                approve,
+                asked_ms: self.now.unix_ms,
+            }));
         }
     }
 
