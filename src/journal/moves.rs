@@ -192,18 +192,27 @@ impl Turn<'_> {
     }
 
     /// The copy of `old`, with all that was confirmed below it, is that of `new` now. What is on disk there decides
-    /// what has to be sent. Gives the number of files that are mirrored by that.
+    /// what has to be sent. What is gone there may have gone only now: it is deleted at `delete_at_ms`, unless it is
+    /// kept. Gives the number of files that are mirrored by that.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn moved(&self, old: &DirRow, new: &DirRow, now_ms: i64) -> Result<u64, JournalError> {
+    pub fn moved(
+        &self,
+        old: &DirRow,
+        new: &DirRow,
+        now_ms: i64,
+        delete_at_ms: Option<i64>,
+    ) -> Result<u64, JournalError> {
         let mut synced = 0;
         // The deepest first: a directory is forgotten when nothing refers to it any more.
         for (from, to) in self.pairs(old, new)?.into_iter().rev() {
             match to {
-                Some(to) => synced += self.merge_moved(&from, to, now_ms)?,
+                Some(to) => synced += self.merge_moved(&from, to, now_ms, delete_at_ms)?,
                 // One that is on disk again is not part of it.
-                None if from.gone_at_ms.is_some() => self.carry_along(&from, old, new)?,
+                None if from.gone_at_ms.is_some() => {
+                    self.carry_along(&from, old, new, now_ms, delete_at_ms)?;
+                }
                 None => {}
             }
         }
@@ -225,7 +234,13 @@ impl Turn<'_> {
     }
 
     /// What was confirmed in `from` was confirmed in `to`.
-    fn merge_moved(&self, from: &DirRow, to: DirId, now_ms: i64) -> Result<u64, JournalError> {
+    fn merge_moved(
+        &self,
+        from: &DirRow,
+        to: DirId,
+        now_ms: i64,
+        delete_at_ms: Option<i64>,
+    ) -> Result<u64, JournalError> {
         let ids = [from.id.0, to.0];
         self.tx
             .prepare_cached(
@@ -263,9 +278,11 @@ impl Turn<'_> {
         // The copies of what is gone since came along.
         self.tx
             .prepare_cached(
-                "UPDATE file SET dir_id = ?2, unsure = 0 WHERE dir_id = ?1 AND gone_at_ms IS NOT NULL",
+                "UPDATE file SET dir_id = ?2, unsure = 0, gone_at_ms = ?3,
+                        delete_at_ms = CASE WHEN delete_at_ms IS NULL THEN NULL ELSE ?4 END
+                  WHERE dir_id = ?1 AND gone_at_ms IS NOT NULL",
             )?
-            .execute(ids)?;
+            .execute(params![from.id.0, to.0, now_ms, delete_at_ms])?;
         self.tx
             .prepare_cached(
                 "UPDATE dir SET created_at_ms = coalesce(created_at_ms, ?3), next_at_ms = NULL WHERE id = ?2 AND ?1 > 0",
@@ -279,7 +296,14 @@ impl Turn<'_> {
     }
 
     /// A directory that is gone in both places: its copy is below that of `new`.
-    fn carry_along(&self, dir: &DirRow, old: &DirRow, new: &DirRow) -> Result<(), JournalError> {
+    fn carry_along(
+        &self,
+        dir: &DirRow,
+        old: &DirRow,
+        new: &DirRow,
+        now_ms: i64,
+        delete_at_ms: Option<i64>,
+    ) -> Result<(), JournalError> {
         let Some(path) = rebased(&dir.path, &old.path, &new.path) else { return Ok(()) };
         let Some(parent) = path.parent() else { return Ok(()) };
         let known = self.dir_at(dir.mirror, &parent)?;
@@ -290,13 +314,19 @@ impl Turn<'_> {
             (None, None) => return Ok(()),
         };
         self.tx
-            .prepare_cached("UPDATE dir SET path = ?2, parent_id = ?3 WHERE id = ?1")?
-            .execute(params![dir.id.0, path.as_bytes(), parent.0])?;
+            .prepare_cached(
+                "UPDATE dir SET path = ?2, parent_id = ?3,
+                        delete_at_ms = CASE WHEN delete_at_ms IS NULL THEN NULL ELSE ?4 END
+                  WHERE id = ?1",
+            )?
+            .execute(params![dir.id.0, path.as_bytes(), parent.0, delete_at_ms])?;
         self.tx
             .prepare_cached(
-                "UPDATE file SET unsure = 0 WHERE dir_id = ?1 AND gone_at_ms IS NOT NULL",
+                "UPDATE file SET unsure = 0, gone_at_ms = ?2,
+                        delete_at_ms = CASE WHEN delete_at_ms IS NULL THEN NULL ELSE ?3 END
+                  WHERE dir_id = ?1 AND gone_at_ms IS NOT NULL",
             )?
-            .execute([dir.id.0])?;
+            .execute(params![dir.id.0, now_ms, delete_at_ms])?;
         Ok(())
     }
 

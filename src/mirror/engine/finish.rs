@@ -77,7 +77,8 @@ impl Core {
         } else {
             wakes.extend(self.limiter.resumes_at_ms(now.mono_ms));
             wakes.extend(self.orphans_at_ms);
-            wakes.extend(self.next_relocation_ms());
+            // One that is overdue waits for a slot, and whatever frees that wakes.
+            wakes.extend(self.next_relocation_ms().filter(|at| *at > now.mono_ms));
             wakes.extend(self.next_removal_ms(work)?);
             if !self.unscanned.is_empty() || !self.candidates.is_empty() {
                 wakes.push(now.mono_ms.saturating_add(LOOK_AGAIN_MS));

@@ -331,7 +331,9 @@ impl Core {
             Ok(Relocated::Moved) => {
                 self.service_answered(work)?;
                 self.succeeded = true;
-                let files = work.turn.moved(&old, &new, now_ms)?;
+                let delete_at_ms = self.delete_at(work, index);
+                let files = work.turn.moved(&old, &new, now_ms, delete_at_ms)?;
+                self.set_brakes(index, false);
                 self.name_is_free(work, index, &old.path)?;
                 let detail = format!("a directory with {files} files, from {}", old.path);
                 if let Some(state) = self.mirrors.get(index) {
@@ -462,7 +464,11 @@ impl Core {
 
     /// When a move is asked for again, monotonic milliseconds.
     pub(super) fn next_relocation_ms(&self) -> Option<i64> {
-        self.relocations.values().filter_map(|job| job.again_at_ms).min()
+        let is_ready = |job: &&Relocation| {
+            let state = self.mirrors.get(job.mirror);
+            state.is_some_and(|state| state.root.is_some() && state.scan.had_a_pass())
+        };
+        self.relocations.values().filter(is_ready).filter_map(|job| job.again_at_ms).min()
     }
 
     /// Whether `due` waits for the end of the scan that found it. Takes it over if so.
