@@ -80,7 +80,8 @@ fn permanent_is_for_good() {
     remove(&bed, "d1");
     bed.ends(&["sync"], 0);
     assert_eq!(bed.diff(), "");
-    assert_eq!(recycled(&bed), 0);
+    // But the directory, in which there may be more than it seems: it is empty.
+    assert_eq!(recycled(&bed), 1);
 }
 
 #[test]
@@ -347,11 +348,73 @@ fn what_lies_on_a_filesystem_that_is_not_mounted_is_not_gone() {
     bed.write("mnt/b", "b");
     bed.ends(&["sync"], 0);
     assert_eq!(holds(&bed, 0), Vec::<Value>::new());
-    // Gone for good, and a person says so.
+    // With its mount point too: that proves nothing either.
+    assert!(Command::new("umount").arg(&at).status().unwrap().success());
+    drop(mounted);
+    fs::remove_dir(&at).unwrap();
+    bed.ends(&["sync"], 5);
+    assert_eq!(holds(&bed, 5)[0]["kind"], "unmounted");
+    assert_eq!((deletes(&bed), bed.mirror()["deletes"]["planned"].clone()), (0, json!(0)));
+    // Gone for good, and a person says so. What else went since is another question.
+    remove(&bed, "d0");
+    bed.ends(&["sync"], 5);
+    bed.configure(&RECYCLE.replace("1000", "4"));
+    bed.ends(&["approve", &holds(&bed, 5)[0]["id"].to_string()], 0);
+    until("the other question", || {
+        bed.run(&["sync"]);
+        let held = holds(&bed, 5);
+        (held[0]["kind"] == "too-many-deletes").then_some(())
+    });
+    assert!(bed.objects().join("d0/f2").exists());
+    bed.ends(&["approve", &holds(&bed, 5)[0]["id"].to_string()], 0);
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.diff(), "");
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn a_rejected_hold_keeps_what_lay_on_the_filesystem() {
+    let bed = filled(RECYCLE);
+    let at = bed.root().join("mnt");
+    fs::create_dir(&at).unwrap();
+    if !mount(&["-t", "tmpfs", "smh-mirror-test"], &at) {
+        println!("left out: a filesystem cannot be mounted here");
+        return;
+    }
+    let mounted = Mounted(&at);
+    bed.write("mnt/deep/a", "a");
+    bed.write("mnt/b", "b");
+    bed.ends(&["sync"], 0);
     assert!(Command::new("umount").arg(&at).status().unwrap().success());
     drop(mounted);
     bed.ends(&["sync"], 5);
-    bed.ends(&["approve", &holds(&bed, 5)[0]["id"].to_string()], 0);
+    bed.ends(&["reject", &holds(&bed, 5)[0]["id"].to_string()], 0);
+    bed.ends(&["sync"], 0);
+    assert_eq!(deletes(&bed), 0);
+    assert_eq!(bed.extra(), ["mnt/b", "mnt/deep", "mnt/deep/a"]);
+    bed.ends(&["sync"], 0);
+    assert_eq!(deletes(&bed), 0);
+}
+
+#[test]
+fn what_may_go_to_a_recycle_bin_does_not_go_for_good() {
+    let bed = Bed::new();
+    bed.configure(&RECYCLE.replace("1000", "2"));
+    for n in 0..6 {
+        bed.write(&format!("d/f{n}"), [n]);
+    }
+    bed.write("stays", "stays");
+    bed.ends(&["sync"], 0);
+    remove(&bed, "d");
+    bed.ends(&["sync"], 5);
+    let held = holds(&bed, 5);
+    assert_eq!(held[0]["kind"], "too-many-deletes");
+    bed.ends(&["approve", &held[0]["id"].to_string()], 0);
+    bed.ends(&["sync"], 5);
+    let held = holds(&bed, 5);
+    assert_eq!((held.len(), &held[0]["kind"]), (1, &json!("no-recycle-bin")));
+    assert_eq!(deletes(&bed), 0);
+    bed.ends(&["approve", &held[0]["id"].to_string()], 0);
     bed.ends(&["sync"], 0);
     assert_eq!(bed.diff(), "");
 }
