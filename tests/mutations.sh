@@ -201,8 +201,8 @@ mutations() {
         '--test it a_journal_damaged_anywhere'
 
     $do left-out-is-gone src/mirror/engine/observe.rs \
-        'Kind::Skipped(_) => self.dir_left_out(work, row)?,' \
-        'Kind::Skipped(_) => self.dir_absent(work, index, row)?,' \
+        'self.dir_left_out(work, index, row)?;' \
+        'self.dir_absent(work, index, row)?;' \
         '--test it rules_count_as_soon_as'
 
     $do rules-do-not-rest src/mirror/engine/observe.rs \
@@ -279,6 +279,31 @@ mutations() {
         'self.next_at_ms.get_or_insert(at_ms);' \
         'let _ = at_ms;' \
         '--test it beyond_the_budget'
+
+    $do brakes-are-never-on src/mirror/engine/holds.rs \
+        'if over_files || over_share {' \
+        'if over_files && over_share && planned == 0 {' \
+        '--test it too_many_at_once'
+
+    $do foreign-is-ours src/smh/remove.rs \
+        'found.size != Some(size) || found.crc64 != Some(crc64)' \
+        'found.size.is_none() || found.crc64.is_none() || (size, crc64) == (1, 1)' \
+        '--test it what_is_not_ours'
+
+    $do looking-alike-is-enough src/mirror/transfer/mod.rs \
+        'filter(|source| is(&source.confirmed))' \
+        'filter(|source| is(&source.confirmed) || digest.size > 0)' \
+        '--test it a_renamed_file_is_moved'
+
+    $do inode-is-proof src/mirror/engine/relocations.rs \
+        'Ok(match work.turn.is_moved(&old, &new)? {' \
+        'Ok(match work.turn.is_moved(&old, &new)? || old.inode == new.inode {' \
+        '--test it an_inode_that_is_used_again'
+
+    $do unmounted-is-gone src/mirror/engine/observe.rs \
+        'if !mounted.is_empty() {' \
+        'if mounted.len() > 1_000_000 {' \
+        '--test it what_lies_on_a_filesystem'
 }
 
 mutations baseline
