@@ -280,6 +280,11 @@ mutations() {
         'let _ = at_ms;' \
         '--test it beyond_the_budget'
 
+    $do own-token-is-repeated src/smh/error.rs \
+        'if secret.is_empty() {' \
+        'if secret.len() < 1_000 {' \
+        '--test it a_secret_that_the_service_says'
+
     $do brakes-are-never-on src/mirror/engine/holds.rs \
         'if over_files || over_share {' \
         'if over_files && over_share && planned == 0 {' \
@@ -293,12 +298,12 @@ mutations() {
     $do looking-alike-is-enough src/mirror/transfer/mod.rs \
         'filter(|source| is(&source.confirmed))' \
         'filter(|source| is(&source.confirmed) || digest.size > 0)' \
-        '--test it a_renamed_file_is_moved'
+        '--lib only_the_content_proves'
 
-    $do inode-is-proof src/mirror/engine/relocations.rs \
-        'Ok(match work.turn.is_moved(&old, &new)? {' \
-        'Ok(match work.turn.is_moved(&old, &new)? || old.inode == new.inode {' \
-        '--test it an_inode_that_is_used_again'
+    $do inode-is-proof src/journal/moves.rs \
+        'if same {' \
+        'if same || new.0 > 0 {' \
+        '--lib journal::moves'
 
     $do unmounted-is-gone src/mirror/engine/observe.rs \
         'if !mounted.is_empty() {' \

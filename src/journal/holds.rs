@@ -121,13 +121,13 @@ impl Turn<'_> {
     /// # Errors
     /// What SQLite says.
     pub fn holds(&self, mirror: MirrorId) -> Result<Vec<HoldRow>, JournalError> {
-        Ok(self
+        let mut holds: Vec<HoldRow> = self
             .tx
-            .prepare_cached(&format!(
-                "SELECT {HOLD_COLUMNS} FROM hold WHERE mirror_id = ?1 ORDER BY id"
-            ))?
+            .prepare_cached(&format!("SELECT {HOLD_COLUMNS} FROM hold WHERE mirror_id = ?1"))?
             .query_map([mirror.0], hold_row)?
-            .collect::<Result<_, _>>()?)
+            .collect::<Result<_, _>>()?;
+        holds.sort_unstable_by_key(|hold| hold.id);
+        Ok(holds)
     }
 
     /// One hold.

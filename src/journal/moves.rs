@@ -388,3 +388,64 @@ fn rebased(path: &RelPath, old: &RelPath, new: &RelPath) -> Option<RelPath> {
     let rest = path.as_bytes().strip_prefix(old.as_bytes())?.strip_prefix(b"/")?;
     Some(new.join(rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Hash;
+    use crate::journal::{ConfirmedRow, EntryId, FileRow, Journal};
+
+    fn rel(text: &str) -> RelPath {
+        RelPath::from_bytes(text.as_bytes().to_vec())
+    }
+
+    fn file(dir: DirId, ctime_ns: i64, confirmed: bool) -> FileRow {
+        let seen = Fingerprint { size: 3, mtime_ns: 1, ctime_ns, inode: 5 };
+        let full_hash = Hash::from_bytes([1; 32]);
+        FileRow {
+            id: EntryId { dir, name: b"f".to_vec() },
+            seen,
+            confirmed: confirmed.then_some(ConfirmedRow {
+                fingerprint: seen,
+                full_hash,
+                crc64: 9,
+                at_ms: 1,
+            }),
+            changed_at_ms: (!confirmed).then_some(1),
+            next_at_ms: (!confirmed).then_some(1),
+            gone_at_ms: None,
+            unsure: false,
+        }
+    }
+
+    #[test]
+    fn a_directory_is_another_one_unless_a_file_in_it_is_the_same() {
+        for (ctime_ns, moved) in [(7, true), (8, false)] {
+            let mut journal = Journal::in_memory().expect("a journal");
+            let turn = journal.turn().expect("a turn");
+            let mirror = turn.adopt_mirror("m", b"/m", "t").expect("a mirror").id;
+            let root = turn.dir_at(mirror, &RelPath::root()).expect("a row").expect("a root").id;
+            let old = turn.insert_dir(mirror, Some(root), &rel("old"), None).expect("a row");
+            turn.dir_created(old, 1).expect("made");
+            turn.put_file(&file(old, 7, true)).expect("a file");
+            turn.set_dir_mark(old, 4, false).expect("a mark");
+            turn.tree_gone(old, 2, Some(3)).expect("gone");
+            let new = turn.insert_dir(mirror, Some(root), &rel("new"), Some(1)).expect("a row");
+            turn.set_dir_mark(new, 4, false).expect("a mark");
+            turn.put_file(&file(new, ctime_ns, false)).expect("a file");
+            let row = |id| turn.dir(id).expect("a row").expect("it is there");
+            let found = turn.dir_of_inode(mirror, 4, new).expect("an answer").map(|dir| dir.id);
+            assert_eq!(found, Some(old));
+            assert_eq!(turn.is_moved(&row(old), &row(new)).expect("an answer"), moved);
+            if moved {
+                turn.move_begins(&row(old), &row(new)).expect("begun");
+                assert_eq!(turn.moving().expect("moves"), [(new, old)]);
+                assert_eq!(turn.moved(&row(old), &row(new), 5, None).expect("moved"), 1);
+                let file = turn.file(&file(new, 7, true).id).expect("a row").expect("a file");
+                assert!(file.is_synced() && file.next_at_ms.is_none());
+                assert!(row(new).created_at_ms.is_some());
+                assert_eq!(turn.dir(old).expect("an answer"), None, "nothing is left of it");
+            }
+        }
+    }
+}

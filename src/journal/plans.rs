@@ -85,11 +85,30 @@ fn everything(turn: &Turn<'_>) -> Result<(), JournalError> {
     turn.tree_listed(dir, 5)?;
     turn.dir_created(inner, 5)?;
     turn.dir_lost(dir, 5)?;
+    let (old, new) = (turn.dir(dir)?.expect("a row"), turn.dir(inner)?.expect("a row"));
+    turn.set_dir_mark(dir, 7, false)?;
+    turn.unblock_dirs(&old, 5)?;
+    turn.mounted_below(&old)?;
+    turn.has_fresh_work(mirror)?;
+    turn.delay_file(&id, 5)?;
+    turn.dir_of_inode(mirror, 7, inner)?;
+    turn.gone_alike(mirror, &seen)?;
+    turn.is_unsettled(&old)?;
+    turn.is_moved(&old, &new)?;
+    turn.moving()?;
+    turn.holds(mirror)?;
     turn.tree_gone(dir, 5, Some(6))?;
+    turn.set_file_delete(&id, Some(6))?;
+    turn.set_dir_delete(dir, Some(6))?;
+    turn.due_file_deletes(mirror, 9, None, 10)?;
+    turn.due_dir_deletes(mirror, 9, 10)?;
+    turn.next_delete_due(5)?;
+    turn.planned_deletes(mirror, Approval::Delete)?;
     turn.dir_is_back(dir, None)?;
     turn.put_condition(Some(mirror), ConditionKind::Root, "", 1)?;
     turn.remove_condition(Some(mirror), ConditionKind::Root)?;
     turn.record(1, mirror, &rel("d"), Activity::Gone, "")?;
+    turn.tree_left_out(dir, 5)?;
     turn.remove_file(&id)
 }
 

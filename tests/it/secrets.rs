@@ -200,7 +200,9 @@ fn a_secret_that_the_service_says_is_not_said_again() {
     bed.write("a", "content");
     let token = bed.token_for(SECRET);
     bed.token_instead_of_secret(&token);
-    let message = format!("GET /api/v1/file/x?access_token={token}&user_id=");
+    // In the words of the service, and its own token or that of somebody else in those of a URL.
+    let other = bed.token_for(SECRET);
+    let message = format!("{token} may not; GET /api/v1/file/x?access_token={other}&user_id=");
     let effect = json!({"status": 403, "code": "NoPermission", "message": message});
     bed.fault(json!({"route": "file.start", "effect": effect}));
     let output = bed.run(&["sync"]);
@@ -209,5 +211,6 @@ fn a_secret_that_the_service_says_is_not_said_again() {
     files(&bed.path("state"), &mut said);
     for (place, bytes) in &said {
         assert!(!holds(bytes, &token), "the token was repeated in {place}");
+        assert!(!holds(bytes, &other), "another token was repeated in {place}");
     }
 }

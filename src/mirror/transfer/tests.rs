@@ -409,3 +409,51 @@ fn what_was_confirmed_proves_nothing_while_another_state_may_be_visible() {
     transfer.on(Outcome::NeedFullHash);
     assert!(transfer.may_be_visible());
 }
+
+fn gone(crc64: u64) -> Source {
+    let confirmed =
+        ConfirmedRow { fingerprint: print(7), full_hash: digest(7).full, crc64, at_ms: 0 };
+    Source { path: vec!["base".into(), "old".into()], confirmed }
+}
+
+#[test]
+fn only_the_content_proves_that_a_file_was_renamed() {
+    let begin = |source| Transfer::begin(target(), known(7), None, 0, Some(source));
+    let (mut other, first) = begin(gone(1));
+    assert_eq!(first.next, Next::Step(Step::Digest));
+    let next = other.on(Outcome::Digested(digest(7))).next;
+    assert_eq!(next, Next::Step(Step::Start(Hashes::None)), "it only looks alike");
+
+    let (mut same, _) = begin(gone(CRC));
+    let moved = same.on(Outcome::Digested(digest(7))).next;
+    let from = vec!["base".to_owned(), "old".to_owned()];
+    assert_eq!(moved, Next::Step(Step::Move { from, size: 7, crc64: CRC }));
+    assert!(same.may_be_visible());
+    // Believed only when it is seen there.
+    assert_eq!(same.on(Outcome::Done).next, Next::Step(Step::Look));
+    let there = Remote { is_file: true, size: Some(7), crc64: Some(CRC) };
+    let last = same.on(Outcome::Looked(Some(there)));
+    assert!(matches!(last.next, Next::End(End::Synced { how: How::Moved, .. })));
+}
+
+#[test]
+fn a_move_without_an_answer_is_looked_for_and_one_that_was_refused_is_sent() {
+    for (outcome, looks) in [
+        (refused(Class::Stale, "SourceFileNotFound"), true),
+        (refused(Class::Permanent, "SameNameDirectoryOrFileExists"), true),
+        (refused(Class::Auth, "NoPermission"), true),
+        (refused(Class::Transient, "InternalServerError"), false),
+        (refused(Class::Auth, "InvalidAccessToken"), false),
+    ] {
+        let (mut transfer, _) = Transfer::begin(target(), known(7), None, 0, Some(gone(CRC)));
+        transfer.on(Outcome::Digested(digest(7)));
+        let next = transfer.on(outcome.clone());
+        if !looks {
+            assert!(failed(&next).is_some(), "{outcome:?}: tried again later");
+            continue;
+        }
+        assert_eq!(next.next, Next::Step(Step::Look), "{outcome:?}");
+        let next = transfer.on(Outcome::Looked(None));
+        assert_eq!(next.next, Next::Step(Step::Start(Hashes::None)), "{outcome:?}");
+    }
+}
