@@ -285,9 +285,9 @@ mutations() {
         'if secret.len() < 1_000 {' \
         '--test it a_secret_that_the_service_says'
 
-    $do brakes-are-never-on src/mirror/engine/holds.rs \
-        'if over_files || over_share {' \
-        'if over_files && over_share && planned == 0 {' \
+    $do brakes-are-never-on src/mirror/brakes.rs \
+        '(planned > 1 && (over_files || over_share))' \
+        '(planned > 1 && over_files && over_share && all == 0)' \
         '--test it too_many_at_once'
 
     $do foreign-is-ours src/smh/remove.rs \

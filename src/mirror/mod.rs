@@ -1,11 +1,12 @@
 //! The heart: what to do about a difference between disk and library, and doing it.
 //!
-//! Pure: `plan`, `transfer`, `step`, `backoff`, `limiter`, `gate`, `quota`, `audit_page`. Deterministic: `engine`.
+//! Pure: `plan`, `transfer`, `step`, `backoff`, `brakes`, `limiter`, `gate`, `quota`, `audit_page`. Deterministic: `engine`.
 //! Shell: `shell`, `run`, `audit`.
 
 mod audit;
 mod audit_page;
 mod backoff;
+mod brakes;
 mod engine;
 mod facts;
 mod gate;

@@ -3,6 +3,7 @@
 use super::{Core, Work};
 use crate::config::Delete;
 use crate::journal::{Approval, DirRow, HoldKind, HoldRow, JournalError};
+use crate::mirror::brakes::{self, Brake};
 use crate::mirror::facts::{Answer, Event};
 use crate::relpath::RelPath;
 
@@ -49,35 +50,30 @@ impl Core {
             return Ok(true);
         }
         let planned = work.turn.planned_deletes(id, Approval::Delete)?;
-        // A single file is never too many at once.
-        if planned == 0 || (planned == 1 && work.turn.has_files(id)?) {
-            self.set_brakes(index, true);
-            return Ok(true);
-        }
-        if !work.turn.has_files(id)? {
-            let message = format!("nothing is left in the folder: {planned} files are gone");
-            self.put_hold(work, index, HoldKind::Emptied, &RelPath::root(), &message)?;
-            return Ok(false);
-        }
         let limits = settings.max_delete;
         let all = match limits.percent {
-            Some(_) => work.turn.confirmed_files(id)?,
-            None => 0,
+            Some(_) if planned > 1 => work.turn.confirmed_files(id)?,
+            _ => 0,
         };
-        let over_files = limits.files.is_some_and(|most| planned > most);
-        let over_share = limits.percent.is_some_and(|percent| {
-            u128::from(planned) * 100 > u128::from(all) * u128::from(percent)
-        });
-        if over_files || over_share {
-            let message = format!(
-                "{planned} files are gone at once{}, more than max_delete allows",
-                if all > 0 { format!(" of {all}") } else { String::new() }
-            );
-            self.put_hold(work, index, HoldKind::TooMany, &RelPath::root(), &message)?;
-            return Ok(false);
-        }
-        self.set_brakes(index, true);
-        Ok(true)
+        let (kind, message) = match brakes::judge(planned, all, work.turn.has_files(id)?, limits) {
+            None => {
+                self.set_brakes(index, true);
+                return Ok(true);
+            }
+            Some(Brake::Emptied) => (
+                HoldKind::Emptied,
+                format!("nothing is left in the folder: {planned} files are gone"),
+            ),
+            Some(Brake::TooMany) => {
+                let of = if all > 0 { format!(" of {all}") } else { String::new() };
+                (
+                    HoldKind::TooMany,
+                    format!("{planned} files are gone at once{of}, more than max_delete allows"),
+                )
+            }
+        };
+        self.put_hold(work, index, kind, &RelPath::root(), &message)?;
+        Ok(false)
     }
 
     /// Something went, or a person decided: what was found about the deletes of a mirror is not true any more.

@@ -121,8 +121,6 @@ pub(super) struct World {
     pub(super) absent: BTreeMap<RelPath, i64>,
     /// The clock that people set was set, or nobody looked for a while: what came and went meanwhile was not seen.
     pub(super) time_is_unsure: bool,
-    /// A person wanted copies to be kept.
-    pub(super) kept: bool,
     /// How names are written in the library.
     pub(super) names: Names,
     /// A person changes that at times, while no process runs.
@@ -159,7 +157,6 @@ impl World {
             remote_root: remote_root.iter().map(|name| (*name).to_owned()).collect(),
             absent: BTreeMap::new(),
             time_is_unsure: false,
-            kept: false,
             names,
             changes_names: false,
             both_names: false,
@@ -433,7 +430,6 @@ impl World {
     pub(super) fn answer(&mut self) {
         for hold in self.engine().journal().all_holds().expect("the journal can be read") {
             let approve = self.rng.bool();
-            self.kept |= !approve;
             self.facts.push_back(Fact::Answer(Answer {
                 hold,
                 approve,
