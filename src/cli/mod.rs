@@ -13,6 +13,7 @@ mod health;
 mod history;
 mod holds;
 mod known;
+mod limit;
 mod locate;
 mod next;
 mod output;
@@ -100,6 +101,8 @@ enum Command {
     Approve(holds::AnswerArgs),
     /// Keep the copies that the deletes of a hold would remove
     Reject(holds::AnswerArgs),
+    /// Show the limit of the bandwidth, or set another one for the daemon
+    Limit(limit::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
     /// Look at everything a mirror depends on, and say what to do
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Holds(args) => holds::run(&global, &args),
         Command::Approve(args) => holds::answer(&global, &args, true),
         Command::Reject(args) => holds::answer(&global, &args, false),
+        Command::Limit(args) => limit::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),

@@ -5,6 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
+use super::limit::Limit;
 use super::verdict::{self, Evidence, Worker};
 use super::{Exit, Failure, output, unexpected};
 use crate::config::Config;
@@ -17,6 +18,7 @@ use crate::tree::{Lister, escape};
 pub(super) struct View {
     daemon: Option<Daemon>,
     now_ms: i64,
+    limit: Limit,
     pub(super) mirrors: Vec<MirrorView>,
 }
 
@@ -112,7 +114,8 @@ fn collect_with(
             audit,
         });
     }
-    Ok(View { daemon, now_ms, mirrors })
+    let limit = Limit::find(config, reader, now_ms)?;
+    Ok(View { daemon, now_ms, limit, mirrors })
 }
 
 impl View {
@@ -141,7 +144,12 @@ impl View {
     pub(super) fn to_json(&self) -> Value {
         let mirrors: Vec<Value> =
             self.mirrors.iter().map(|mirror| self.mirror_json(mirror)).collect();
-        json!({"schema": 1, "daemon": self.daemon_json(), "mirrors": mirrors})
+        json!({
+            "schema": 1,
+            "daemon": self.daemon_json(),
+            "bandwidth": self.limit.to_json(),
+            "mirrors": mirrors,
+        })
     }
 
     /// The object `daemon` of the contract.
@@ -297,6 +305,7 @@ impl View {
                 lines.push(format!("{}: {path}: {} ({next})", mirror.name, trouble.message));
             }
         }
+        lines.extend(self.limit.line());
         lines.join("\n")
     }
 

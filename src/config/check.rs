@@ -128,16 +128,6 @@ pub(super) fn state_apart(mirror: &str, local: &Path, state_dir: &Path) -> Optio
 /// Settings that this version reads but does not act on. Taking them silently would be a lie.
 pub(super) fn unsupported(config: &Config) -> Vec<(String, Wrong)> {
     let mut found = Vec::new();
-    let mut refuse = |key: String, what: &str, instead: &str| {
-        let wrong = Wrong::new(
-            format!("{what} is not built yet"),
-            format!("remove it or set it to {instead}"),
-        );
-        found.push((key, wrong));
-    };
-    if config.transfer.bandwidth_limit != 0 {
-        refuse("transfer.bandwidth_limit".to_owned(), "a limit of the bandwidth", "\"0\"");
-    }
     if config.metrics.listen.is_some() {
         let wrong = Wrong::new("the metrics endpoint is not built yet", "remove it");
         found.push(("metrics.listen".to_owned(), wrong));

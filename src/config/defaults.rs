@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Delete, LogFormat, MaxDelete, Names, Symlinks, WatchMode};
+use super::{BandwidthLimit, Delete, LogFormat, MaxDelete, Names, Symlinks, WatchMode};
 
 /// The only space of a single-tenant library.
 pub(super) const SPACE_ID: &str = "-";
@@ -18,7 +18,7 @@ pub(super) const DELETE: Delete = Delete::Keep;
 pub(super) const DELETE_GRACE: Duration = Duration::from_secs(5 * 60);
 pub(super) const MAX_DELETE: MaxDelete = MaxDelete { files: Some(1000), percent: Some(25) };
 pub(super) const CONCURRENCY: usize = 32;
-pub(super) const BANDWIDTH_LIMIT: u64 = 0;
+pub(super) const BANDWIDTH_LIMIT: BandwidthLimit = BandwidthLimit::Always(None);
 pub(super) const LOG_LEVEL: &str = "info";
 pub(super) const LOG_FORMAT: LogFormat = LogFormat::Auto;
 

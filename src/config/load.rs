@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::auth;
+use super::bandwidth;
 use super::check;
 use super::document::{Reader, Section, kind_name, line_of};
 use super::draft::{Draft, Secrets};
@@ -299,7 +300,8 @@ fn transfer(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Transfer {
     section.refuse_unknown(reader);
     let concurrency = section
         .take(reader, "concurrency", |value| values::number(value, 1, defaults::MOST_CONCURRENCY));
-    let limit = section.take(reader, "bandwidth_limit", |value| units::size(values::text(value)?));
+    let limit =
+        section.take(reader, "bandwidth_limit", |value| bandwidth::read(values::text(value)?));
     Transfer {
         concurrency: concurrency.unwrap_or(defaults::CONCURRENCY),
         bandwidth_limit: limit.unwrap_or(defaults::BANDWIDTH_LIMIT),

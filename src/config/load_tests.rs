@@ -167,13 +167,21 @@ fn times_have_bounds() {
 #[test]
 fn what_is_not_built_yet_is_refused() {
     let with = |line: &str| problem(&format!("{}{line}\n", mirror("a", "/a", "a")));
-    for (line, key) in [
-        ("[transfer]\nbandwidth_limit = '20MiB'", "transfer.bandwidth_limit"),
-        ("[metrics]\nlisten = '127.0.0.1:9464'", "metrics.listen"),
-    ] {
-        let said = with(line);
-        assert!(said.contains(key) && said.contains("not built yet; remove it"), "{said}");
-    }
+    let said = with("[metrics]\nlisten = '127.0.0.1:9464'");
+    assert!(said.contains("metrics.listen") && said.contains("not built yet; remove it"), "{said}");
+}
+
+#[test]
+fn a_limit_of_the_bandwidth_has_its_words() {
+    let with =
+        |text: &str| format!("{}[transfer]\nbandwidth_limit = '{text}'\n", mirror("a", "/a", "a"));
+    let said = problem(&with("08:00 fast, 19:00 off"));
+    assert!(
+        said.starts_with("9: transfer.bandwidth_limit: \"fast\" is not a size; write"),
+        "{said}"
+    );
+    let said = problem(&with("19:00"));
+    assert!(said.contains("\"19:00\" is not a time of day and a limit; write"), "{said}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! TOML to a validated `Config`: each default once, secrets, paths.
 //!
 //! `locate` finds the file, `load` reads it through `document` (lines), `values` and `units` (one
-//! value), `auth` (the secret) and `check` (values together); `roots` asks the file system.
+//! value), `bandwidth` (the limit), `auth` (the secret) and `check` (values together); `roots` asks the file system.
 
 mod auth;
+mod bandwidth;
 mod check;
 mod command;
 mod defaults;
@@ -25,6 +26,7 @@ mod units;
 mod values;
 mod words;
 
+pub use bandwidth::{BandwidthLimit, Change, InForce, Rate};
 pub use document::Lines;
 pub use environment::Environment;
 pub use error::{ConfigError, Problem, ProblemKind, kind_of, several};

@@ -67,7 +67,7 @@ impl Config {
     fn transfer_json(&self) -> Value {
         json!({
             "concurrency": self.transfer.concurrency,
-            "bandwidth_limit": units::size_text(self.transfer.bandwidth_limit),
+            "bandwidth_limit": self.transfer.bandwidth_limit.to_string(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Lines, SecretSource, values};
+use super::{BandwidthLimit, Lines, SecretSource, values};
 
 /// Everything a run needs to know. Holding one means that it was validated.
 #[derive(Debug, Clone)]
@@ -172,12 +172,12 @@ pub struct MaxDelete {
 }
 
 /// Limits of the uploads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
     /// Most uploads at the same time, 1 to 256.
     pub concurrency: usize,
-    /// Bytes per second over all uploads; 0 is no limit.
-    pub bandwidth_limit: u64,
+    /// What all uploads together may send.
+    pub bandwidth_limit: BandwidthLimit,
 }
 
 /// What is logged and how.

@@ -10,6 +10,7 @@ mod holds;
 #[cfg(test)]
 mod inspect;
 mod lock;
+mod meta;
 mod migrate;
 mod mirrors;
 mod moves;
@@ -30,6 +31,7 @@ pub use files::{LARGE, Share};
 pub use gone::{Approval, GoneFile};
 pub use holds::{HoldKind, HoldRow};
 pub use lock::{Holder, LockError, StateLock};
+pub use meta::Kept;
 pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, SetAside};
 pub use query::{

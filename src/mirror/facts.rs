@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::step::{Failure, Outcome, Step};
-use crate::config::{Delete, MaxDelete, Names, WatchMode};
+use crate::config::{BandwidthLimit, Delete, MaxDelete, Names, WatchMode};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::journal::RootIdentity;
@@ -121,6 +123,8 @@ pub enum Fact {
     ClockSkew(i64),
     /// A person wants something to be tried again.
     Retry(Retry),
+    /// A person sets the limit of the bandwidth; `None`: that of the configuration holds again.
+    Limit(Option<BandwidthLimit>),
     /// Take no new work.
     Stop,
 }
@@ -163,6 +167,10 @@ pub enum Retry {
         path: RelPath,
     },
 }
+
+/// A limit of the bandwidth as a person sets it; `None`: that of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRequest(pub Option<BandwidthLimit>);
 
 /// What became of a copy that was to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -336,6 +344,8 @@ pub enum Effect {
         /// Where it has to be.
         target: Vec<String>,
     },
+    /// No more than this may be sent from now on.
+    Limit(BandwidthLimit),
     /// Ask whether the library has a recycle bin.
     AskForBin,
     /// Ask whether the service lets us in.
@@ -525,6 +535,10 @@ pub struct Settings {
     pub mirrors: Vec<MirrorSettings>,
     /// Most transfers at the same time.
     pub concurrency: usize,
+    /// What all uploads together may send, as configured.
+    pub bandwidth_limit: BandwidthLimit,
+    /// The time zone of timetables.
+    pub zone: TimeZone,
     /// One pass, then the end.
     pub once: bool,
     /// Decide, but send nothing.

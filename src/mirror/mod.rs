@@ -23,6 +23,8 @@ mod transfer;
 pub use audit::{Audit, audit};
 pub use audit_page::Finding;
 pub use engine::Engine;
-pub use facts::{Answer, Event, Fact, Finished, MirrorSettings, Retry, Sent, Settings};
+pub use facts::{
+    Answer, Event, Fact, Finished, LimitRequest, MirrorSettings, Retry, Sent, Settings,
+};
 pub use run::{Observer, RunError, run};
 pub use shell::Shell;

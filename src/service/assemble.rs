@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fastrand::Rng;
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -216,6 +217,8 @@ pub fn assemble(
     let settings = Settings {
         mirrors,
         concurrency: config.transfer.concurrency,
+        bandwidth_limit: config.transfer.bandwidth_limit.clone(),
+        zone: TimeZone::system(),
         once: mode != Mode::Daemon,
         dry_run: mode == Mode::DryRun,
         lost_journal: opened.lost,
@@ -234,6 +237,7 @@ pub fn assemble(
         _ => None,
     };
     let shell = Shell::new(client, watcher, locals, requests, sender);
+    shell.limit(engine.bandwidth_limit().clone());
     Ok(Assembled { engine, shell, facts })
 }
 

@@ -1,6 +1,7 @@
 //! The calls a mirror makes (shell). One method a call; nothing is remembered but the token.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -14,8 +15,9 @@ use super::operation::Operation;
 use super::path::{RemotePath, encode};
 use super::reply::{Confirmed, Form, Info, Kind, Page, UploadState};
 use super::request::{Place, Request};
+use super::throttle::Throttle;
 use super::token::Tokens;
-use crate::clock::Clock;
+use crate::clock::{Clock, to_ms};
 use crate::config::Remote;
 use crate::digest::Hash;
 use crate::failure::Class;
@@ -27,6 +29,7 @@ pub struct Client {
     pub(super) place: Place,
     user_id: Option<String>,
     pub(super) tokens: Tokens,
+    pub(super) throttle: Throttle,
 }
 
 /// How a directory came to be there.
@@ -64,7 +67,14 @@ impl Client {
                 space_id: remote.space_id.clone(),
             },
             user_id: remote.user_id.clone(),
+            throttle: Throttle::new(clock),
         })
+    }
+
+    /// What all uploads of this client together may send; without a limit at first.
+    #[must_use]
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// How far the clock of the service is ahead of ours, in milliseconds; 0 before the first answer.
@@ -161,12 +171,21 @@ impl Client {
         }
     }
 
-    /// Posts the form to COS.
+    /// How long the throttle makes the upload of so many bytes at least, when that is longer than the form is good for.
+    #[must_use]
+    pub fn outlasts(&self, form: &Form, bytes: u64) -> Option<Duration> {
+        let needs = Duration::from_secs(bytes / self.throttle.rate()?.get());
+        let left_ms = form.expires_in_ms(self.api.clock.now().unix_ms)?;
+        (to_ms(needs) > left_ms).then_some(needs)
+    }
+
+    /// Posts the form to COS, no faster than the throttle allows.
     ///
     /// # Errors
     /// COS refused, or the connection broke; nothing is visible in the library.
     pub async fn post_form(&self, form: &Form, content: Content) -> Result<Posted, Error> {
-        cos::post(&self.api.http, self.api.scheme(), self.api.clock, form, content).await
+        let Api { http, clock, .. } = &*self.api;
+        cos::post(http, self.api.scheme(), *clock, &self.throttle, form, content).await
     }
 
     /// Makes a posted file visible, overwriting; the service compares the crc64.

@@ -4,12 +4,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::Stream;
+use futures_util::{Stream, stream};
 use hyper::body::{Frame, SizeHint};
 use reqwest::Client as Http;
 use reqwest::header::CONTENT_TYPE;
@@ -18,6 +18,7 @@ use super::error::Error;
 use super::http;
 use super::operation::Operation;
 use super::reply::{self, Form};
+use super::throttle::Throttle;
 use crate::clock::{Clock, to_ms};
 use crate::failure::Class;
 
@@ -58,6 +59,7 @@ pub(super) async fn post(
     http: &Http,
     scheme: &str,
     clock: Clock,
+    throttle: &Throttle,
     form: &Form,
     content: Content,
 ) -> Result<Posted, Error> {
@@ -65,7 +67,15 @@ pub(super) async fn post(
     let boundary = format!("smh-mirror-{:032x}", fastrand::u128(..));
     let prefix = prefix(form, &boundary)?;
     let suffix = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+    // The fields of the form are bytes too; of many small files they are most.
+    throttle.take((prefix.len() + suffix.len()) as u64).await;
     let progress = Arc::new(Progress::new(clock));
+    let content = match content {
+        Content::Bytes(bytes) if throttle.rate().is_some() => {
+            Content::Stream { len: bytes.len() as u64, stream: Box::pin(stream::iter([Ok(bytes)])) }
+        }
+        other => other,
+    };
     let body = match content {
         Content::Bytes(bytes) => {
             let mut whole = BytesMut::with_capacity(prefix.len() + bytes.len() + suffix.len());
@@ -82,6 +92,9 @@ pub(super) async fn post(
                 prefix: Some(prefix),
                 stream,
                 stream_left: len,
+                rest: Bytes::new(),
+                waiting: None,
+                throttle: throttle.clone(),
                 suffix: Some(suffix),
                 remaining,
                 progress: Arc::clone(&progress),
@@ -150,6 +163,8 @@ struct Progress {
     clock: Clock,
     remaining: AtomicU64,
     moved_at_ms: AtomicI64,
+    /// The limit of the bandwidth holds the next byte back: the connection is not to blame.
+    held_back: AtomicBool,
 }
 
 impl Progress {
@@ -158,11 +173,13 @@ impl Progress {
             clock,
             remaining: AtomicU64::new(0),
             moved_at_ms: AtomicI64::new(clock.now().mono_ms),
+            held_back: AtomicBool::new(false),
         }
     }
 
     fn moved(&self, remaining: u64) {
         self.remaining.store(remaining, Ordering::Relaxed);
+        self.held_back.store(false, Ordering::Relaxed);
         self.moved_at_ms.store(self.clock.now().mono_ms, Ordering::Relaxed);
     }
 
@@ -170,6 +187,9 @@ impl Progress {
     async fn stalled(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
+            if self.held_back.load(Ordering::Relaxed) {
+                continue;
+            }
             let patience = if self.remaining.load(Ordering::Relaxed) == 0 { ANSWER } else { STALL };
             let quiet =
                 self.clock.now().mono_ms.saturating_sub(self.moved_at_ms.load(Ordering::Relaxed));
@@ -185,12 +205,39 @@ struct FormBody {
     prefix: Option<Bytes>,
     stream: ContentStream,
     stream_left: u64,
+    /// What came from the stream and is still to be sent.
+    rest: Bytes,
+    /// A piece of it that waits for its turn.
+    waiting: Option<(Bytes, Turn)>,
+    throttle: Throttle,
     suffix: Option<Bytes>,
     remaining: u64,
     progress: Arc<Progress>,
 }
 
+/// Ends when a piece may be sent.
+type Turn = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
 impl FormBody {
+    /// The next piece of what came from the stream; `None`: nothing is left of it.
+    fn next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.waiting.is_none() && !self.rest.is_empty() {
+            let Some(most) = self.throttle.piece() else {
+                return Poll::Ready(Some(std::mem::take(&mut self.rest)));
+            };
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let piece = self.rest.split_to(most.min(self.rest.len()));
+            let (throttle, bytes) = (self.throttle.clone(), piece.len() as u64);
+            self.waiting = Some((piece, Box::pin(async move { throttle.take(bytes).await })));
+        }
+        let Some((_, turn)) = &mut self.waiting else { return Poll::Ready(None) };
+        if turn.as_mut().poll(context).is_pending() {
+            self.progress.held_back.store(true, Ordering::Relaxed);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.waiting.take().map(|(piece, _)| piece))
+    }
+
     fn pass(&mut self, bytes: Bytes) -> Frame<Bytes> {
         self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
         self.progress.moved(self.remaining);
@@ -212,26 +259,34 @@ impl hyper::body::Body for FormBody {
         if self.suffix.is_none() {
             return Poll::Ready(None);
         }
-        // The stream says that the file held still only at its very end: the suffix waits for that word.
-        match self.stream.as_mut().poll_next(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(bytes))) => {
-                let Some(left) = self.stream_left.checked_sub(bytes.len() as u64) else {
-                    return Poll::Ready(Some(Err(std::io::Error::other(
-                        "more content than announced",
-                    ))));
-                };
-                self.stream_left = left;
-                Poll::Ready(Some(Ok(self.pass(bytes))))
+        loop {
+            match self.next_piece(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(piece)) => return Poll::Ready(Some(Ok(self.pass(piece)))),
+                Poll::Ready(None) => {}
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
-            Poll::Ready(None) if self.stream_left > 0 => {
-                Poll::Ready(Some(Err(std::io::Error::other("less content than announced"))))
-            }
-            Poll::Ready(None) => {
-                let suffix = self.suffix.take().unwrap_or_default();
-                Poll::Ready(Some(Ok(self.pass(suffix))))
-            }
+            // The stream says that the file held still only at its very end: the suffix waits for that word.
+            return match self.stream.as_mut().poll_next(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Some(Ok(bytes))) => {
+                    let Some(left) = self.stream_left.checked_sub(bytes.len() as u64) else {
+                        return Poll::Ready(Some(Err(std::io::Error::other(
+                            "more content than announced",
+                        ))));
+                    };
+                    self.stream_left = left;
+                    self.rest = bytes;
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) if self.stream_left > 0 => {
+                    Poll::Ready(Some(Err(std::io::Error::other("less content than announced"))))
+                }
+                Poll::Ready(None) => {
+                    let suffix = self.suffix.take().unwrap_or_default();
+                    Poll::Ready(Some(Ok(self.pass(suffix))))
+                }
+            };
         }
     }
 

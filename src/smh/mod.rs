@@ -2,6 +2,7 @@
 //! Knows nothing of journals or folders, and never tries anything twice but a call whose token was refused.
 
 mod api;
+mod bucket;
 mod classify;
 mod client;
 mod cos;
@@ -16,6 +17,7 @@ mod remove;
 mod reply;
 mod request;
 mod skew;
+mod throttle;
 mod token;
 
 pub use classify::Transport;
@@ -28,3 +30,4 @@ pub use path::RemotePath;
 pub use relocate::{DirectoryMoved, is_foreign};
 pub use remove::{Deleted, FOREIGN};
 pub use reply::{Confirmed, Entry, Form, Info, Kind, Page, UploadState};
+pub use throttle::Throttle;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a surprise ends the test")]
 
 mod asking;
+mod bandwidth;
 mod bed;
 mod bounds;
 mod client;

@@ -11,7 +11,7 @@ use std::path::Path;
 use rusqlite::{Connection, Row};
 
 use super::open::{JOURNAL_FILE, Journal, open_reading};
-use super::{JournalError, migrate};
+use super::{JournalError, Kept, meta, migrate};
 use crate::relpath::RelPath;
 
 pub use entries::{EntryState, FileStatus, FolderStatus, OpenUpload};
@@ -44,6 +44,14 @@ impl Reader {
     #[must_use]
     pub fn of(journal: Journal) -> Reader {
         Reader { connection: journal.connection }
+    }
+
+    /// What a person set while the daemon ran; `None`: nothing.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn kept(&self, what: Kept) -> Result<Option<String>, JournalError> {
+        meta::read(&self.connection, what)
     }
 
     /// Answers several questions from one state of the journal.

@@ -4,6 +4,7 @@
 //! got) is rebuilt by scanning and by asking the journal, so a crash after any turn loses no fact.
 
 mod adopt;
+mod bandwidth;
 mod dirs;
 mod endings;
 mod finish;
@@ -31,7 +32,7 @@ use super::plan::Rest;
 use super::quota::Quota;
 use super::transfer::Transfer;
 use crate::clock::{Now, to_ms};
-use crate::config::Delete;
+use crate::config::{BandwidthLimit, Delete};
 use crate::failure::Class;
 use crate::journal::{
     ConditionKind, DirId, DueFile, EntryId, HoldKind, Journal, JournalError, MirrorId,
@@ -91,6 +92,8 @@ struct Core {
     bin: Bin,
     gate: Gate,
     limiter: Limiter,
+    /// What all uploads together may send.
+    bandwidth_limit: BandwidthLimit,
     quota: Quota,
     /// When to look for uploads that were left of files that are gone, monotonic milliseconds.
     orphans_at_ms: Option<i64>,
@@ -251,6 +254,7 @@ impl Engine {
         }
         take_up_uploads(&turn, now)?;
         let moves_left = turn.moving()?;
+        let bandwidth_limit = bandwidth::in_force(&turn, &settings.bandwidth_limit)?;
         turn.commit()?;
         let limiter = Limiter::new(settings.concurrency);
         Ok(Engine {
@@ -279,6 +283,7 @@ impl Engine {
                 bin: Bin::default(),
                 gate: Gate::default(),
                 limiter,
+                bandwidth_limit,
                 quota: Quota::default(),
                 orphans_at_ms: Some(0),
                 adopt_check_at_ms: 0,
@@ -319,6 +324,12 @@ impl Engine {
         let Work { turn, out, .. } = work;
         turn.commit()?;
         Ok(out)
+    }
+
+    /// What all uploads together may send: what a person set, or what is configured.
+    #[must_use]
+    pub fn bandwidth_limit(&self) -> &BandwidthLimit {
+        &self.core.bandwidth_limit
     }
 
     /// The journal, for tests that look at it between turns.
@@ -378,6 +389,7 @@ impl Core {
             Fact::Probe(result) => self.probed(work, result),
             Fact::ClockSkew(skew_ms) => self.clock_skewed(work, skew_ms),
             Fact::Retry(retry) => self.retry(work, &retry),
+            Fact::Limit(limit) => self.limited(work, limit.as_ref()),
             Fact::Stop => {
                 self.stopping = true;
                 Ok(())

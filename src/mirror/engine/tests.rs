@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::*;
-use crate::config::{Names, WatchMode};
+use crate::config::{BandwidthLimit, Names, WatchMode};
 use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
@@ -61,6 +63,8 @@ impl Hand {
         let settings = Settings {
             mirrors: (0..count).map(mirror).collect(),
             concurrency: 4,
+            bandwidth_limit: BandwidthLimit::Always(None),
+            zone: TimeZone::UTC,
             once: false,
             dry_run: false,
             lost_journal: None,

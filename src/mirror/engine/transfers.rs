@@ -2,6 +2,7 @@
 
 use super::dirs::DIRECTORY_BLOCKED;
 use super::{Active, Core, Work};
+use crate::clock::Now;
 use crate::failure::Class;
 use crate::journal::{
     DueFile, EntryId, JournalError, LARGE, NEVER_MS, Share, TroubleRow, UploadRow, UploadStage,
@@ -112,9 +113,9 @@ impl Core {
         })
     }
 
-    fn next_due(&mut self, now_ms: i64) -> Option<DueFile> {
+    fn next_due(&mut self, now: Now) -> Option<DueFile> {
         self.picks = self.picks.wrapping_add(1);
-        let slots = self.limiter.slots(now_ms);
+        let slots = self.limiter.slots(now.mono_ms).min(self.upload_slots(now.unix_ms));
         let large_running =
             self.transfers.values().filter(|a| a.transfer.fingerprint.size >= LARGE).count();
         let oldest = self.picks.is_multiple_of(OLDEST_EVERY);
@@ -125,8 +126,9 @@ impl Core {
     }
 
     fn begin_transfers(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
-        while self.free_slots(work.now) > 0 {
-            let Some(due) = self.next_due(work.now.mono_ms) else { break };
+        let most = self.upload_slots(work.now.unix_ms);
+        while self.free_slots(work.now) > 0 && self.transfers.len() < most {
+            let Some(due) = self.next_due(work.now) else { break };
             let Some(mirror) = self.mirrors.iter().position(|m| m.id == due.mirror) else {
                 self.held.remove(&due.file.id);
                 continue;

@@ -15,13 +15,14 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::facts::{Effect, Fact, MirrorIndex, TransferId};
 use super::step::{Failure, Outcome};
-use crate::config::WatchMode;
+use crate::config::{BandwidthLimit, WatchMode};
 use crate::failure::Class;
 use crate::relpath::RelPath;
 use crate::smh::{Client, Form};
@@ -85,6 +86,14 @@ impl Shell {
             }),
             tasks: TaskTracker::new(),
             abandoned: CancellationToken::new(),
+        }
+    }
+
+    /// No more than this is sent from now on.
+    pub fn limit(&self, limit: BandwidthLimit) {
+        if let Some(client) = &self.inner.client {
+            tracing::debug!(%limit, "limit of the bandwidth");
+            client.throttle().set(move |unix_ms| limit.at(unix_ms, &TimeZone::system()).rate);
         }
     }
 
@@ -198,6 +207,7 @@ impl Shell {
                     inner.report(Fact::Relocated { job, result }).await;
                 });
             }
+            Effect::Limit(limit) => self.limit(limit),
             Effect::AskForBin => {
                 self.spawn(async move {
                     let result = guard::task(inner.ask_for_bin(), || Err(unexpected())).await;

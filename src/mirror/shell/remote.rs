@@ -98,7 +98,10 @@ impl Inner {
                 let form =
                     self.forms.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
                 match form {
-                    Some(form) => post(client, &file, &form).await,
+                    Some(form) => {
+                        mind_the_limit(client, &file, &form);
+                        post(client, &file, &form).await
+                    }
                     None => Err(Outcome::Failed(Failure::new(
                         Class::Defect,
                         "there is no form to post",
@@ -194,6 +197,19 @@ impl Inner {
                 Ok(Outcome::Started { confirm_key, expires_at_ms })
             }
         }
+    }
+}
+
+/// Says when a form ends before the limit of the bandwidth lets all of a file through. Whether the service minds is not
+/// documented (sheet section 4): it is tried, and a person knows why it may be refused.
+fn mind_the_limit(client: &Client, file: &File, form: &Form) {
+    if let Some(needs) = client.outlasts(form, file.fingerprint.size) {
+        tracing::warn!(
+            path = %file.path,
+            bytes = file.fingerprint.size,
+            needs_secs = needs.as_secs(),
+            "the limit of the bandwidth makes this upload longer than its form is good for; if the service refuses it, raise the limit (`smh-mirror limit`)"
+        );
     }
 }
 

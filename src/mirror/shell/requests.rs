@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Shell;
-use crate::mirror::facts::{Answer, Fact, Retry};
+use crate::config::BandwidthLimit;
+use crate::mirror::facts::{Answer, Fact, LimitRequest, Retry};
 use crate::relpath::RelPath;
 use crate::tree::{Watching, Wish};
 
@@ -38,6 +39,10 @@ enum Request {
         /// When the person was asked.
         asked_ms: i64,
     },
+    Limit {
+        /// In the words of the configuration; absent: what that says.
+        limit: Option<String>,
+    },
 }
 
 impl Request {
@@ -61,6 +66,16 @@ impl Answer {
     pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
         let Answer { hold, approve, asked_ms } = *self;
         Request::Answer { hold, approve, asked_ms }.leave(folder)
+    }
+}
+
+impl LimitRequest {
+    /// Leaves this in `folder` for the daemon.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
+        Request::Limit { limit: self.0.as_ref().map(BandwidthLimit::to_string) }.leave(folder)
     }
 }
 
@@ -138,6 +153,9 @@ fn read(path: &Path) -> Result<Fact, String> {
         Request::Answer { hold, approve, asked_ms } => {
             Ok(Fact::Answer(Answer { hold, approve, asked_ms }))
         }
+        Request::Limit { limit } => {
+            Ok(Fact::Limit(limit.as_deref().map(BandwidthLimit::parse).transpose()?))
+        }
         Request::Retry { mirror, path } => {
             let path = match path {
                 Some(path) => hex::decode(path).map_err(|error| error.to_string())?,
@@ -174,10 +192,26 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in [None, Some("08:00 2MiB/s, 19:00 off")] {
+            let limit = LimitRequest(text.map(|text| BandwidthLimit::parse(text).unwrap()));
+            let file = limit.leave(folder.path()).unwrap();
+            assert!(matches!(read(&file), Ok(Fact::Limit(read)) if read == limit.0));
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.json");
-        for text in ["", "{}", r#"{"retry":{"mirror":"m","path":"zz"}}"#, r#"{"remove":{}}"#] {
+        for text in [
+            "",
+            "{}",
+            r#"{"retry":{"mirror":"m","path":"zz"}}"#,
+            r#"{"remove":{}}"#,
+            r#"{"limit":{"limit":"fast"}}"#,
+        ] {
             fs::write(&file, text).unwrap();
             assert!(read(&file).is_err(), "{text}");
         }

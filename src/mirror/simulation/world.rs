@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fastrand::Rng;
+use jiff::tz::TimeZone;
 
 use super::disk::{Content, Disk, Node};
 use super::service::{Service, refusal};
 use crate::clock::Now;
-use crate::config::{Delete, MaxDelete, Names, WatchMode};
+use crate::config::{BandwidthLimit, Delete, MaxDelete, Names, WatchMode};
 use crate::failure::Class;
 use crate::journal::Journal;
 use crate::mirror::engine::Engine;
@@ -185,6 +186,8 @@ impl World {
                 max_delete: self.mood.max_delete,
             }],
             concurrency: CONCURRENCY,
+            bandwidth_limit: BandwidthLimit::Always(None),
+            zone: TimeZone::UTC,
             once: false,
             dry_run: false,
             lost_journal: None,

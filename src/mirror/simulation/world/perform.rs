@@ -98,7 +98,7 @@ impl World {
             Effect::Unwatch { dir, .. } => {
                 self.watches.retain(|watched, _| !watched.is_within(&dir));
             }
-            Effect::Forget(_) | Effect::Sweep(_) | Effect::Missed { .. } => {}
+            Effect::Forget(_) | Effect::Sweep(_) | Effect::Missed { .. } | Effect::Limit(_) => {}
         }
     }
 
