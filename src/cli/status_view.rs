@@ -97,10 +97,10 @@ fn collect_with(
         let same =
             status.as_ref().is_some_and(|status| verdict::is_same(config, mirror, &status.known));
         let hangs = worker == Worker::Daemon && {
-            let before_ms = now_ms.saturating_sub(verdict::patience_ms(mirror));
             let scanned_at_ms = status.as_ref().and_then(|status| status.scanned_at_ms);
-            scanned_at_ms.is_some_and(|at| at < before_ms)
-                && daemon.as_ref().is_some_and(|daemon| daemon.since_ms() < before_ms)
+            daemon.as_ref().is_some_and(|daemon| {
+                verdict::hangs(mirror, scanned_at_ms, daemon.since_ms(), now_ms)
+            })
         };
         let worker = if hangs { Worker::Hangs } else { worker };
         let evidence = Evidence { status: status.as_ref(), same, worker, audit: audit.as_ref() };

@@ -1,98 +1,14 @@
-//! The word for a mirror and the reasons for it (pure): every word comes from evidence.
+//! The word for a mirror and the reasons for it (pure).
 
 use super::output;
-use crate::config::{Config, Mirror};
-use crate::journal::{ConditionRow, Counts, HoldRow, KnownMirror, MirrorStatus};
+use crate::journal::{ConditionRow, HoldRow};
 use crate::mirror::Audit;
+use crate::mirror::verdict;
+pub(super) use crate::mirror::verdict::{Evidence, Worker, hangs, is_same};
 
-/// Everything that is known of a mirror at one moment.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Evidence<'a> {
-    /// What the journal says; `None`: nothing.
-    pub(super) status: Option<&'a MirrorStatus>,
-    /// The journal speaks of the folder and the target of the configuration.
-    pub(super) same: bool,
-    /// Who works on it.
-    pub(super) worker: Worker,
-    /// What a look at the disk found, if there was one.
-    pub(super) audit: Option<&'a Audit>,
-}
-
-/// A scan takes so long at most, as a rule: ten million files.
-const SCAN_MS: i64 = 600_000;
-
-/// Whether anybody works on the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Worker {
-    /// No daemon runs, or it is stopped.
-    Nobody,
-    /// A daemon runs.
-    Daemon,
-    /// A daemon runs and cannot write its journal: what the journal says is old.
-    Stuck,
-    /// A daemon runs, and no scan of this mirror ended for far longer than one should take: it hangs.
-    Hangs,
-}
-
-/// How old the last complete scan may be under a daemon that works.
-pub(super) fn patience_ms(mirror: &Mirror) -> i64 {
-    crate::clock::to_ms(mirror.rescan).saturating_mul(2).saturating_add(SCAN_MS)
-}
-
-/// What a condition means for its mirror, by its word: a newer journal may have others than this
-/// program knows, and what it does not know is never taken for current.
-fn state_of(condition: &ConditionRow) -> Option<&'static str> {
-    match condition.kind.as_str() {
-        "root" => Some("held"),
-        "auth" => Some("auth"),
-        "offline" => Some("offline"),
-        "paused" => Some("paused"),
-        // Slower is still under way; a journal that is filled again, a wrong clock, and what is polled instead of
-        // watched stop nothing.
-        "throttled" | "rebuilding" | "clock" | "watch" => None,
-        _ => Some("behind"),
-    }
-}
-
-/// Whether the journal speaks of the folder and the target that the configuration names. It does not
-/// after an edit that the daemon has not read yet.
-pub(super) fn is_same(config: &Config, mirror: &Mirror, known: &KnownMirror) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    known.local == mirror.local.as_os_str().as_bytes() && known.target == config.target(mirror)
-}
-
-/// The word for a mirror, the worst first. `current` needs a complete scan and nothing that waits.
+/// The word for a mirror.
 pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
-    let Some(status) = evidence.status.filter(|_| evidence.same) else { return "unknown" };
-    let audit = evidence.audit;
-    let has = |word| status.conditions.iter().any(|c| state_of(c) == Some(word));
-    let counts = &status.counts;
-    if has("held") || !status.holds.is_empty() || audit.is_some_and(|audit| audit.root.is_some()) {
-        return "held";
-    }
-    if let Some(word) = ["auth", "offline", "paused"].into_iter().find(|word| has(word)) {
-        return word;
-    }
-    if status.scanned_at_ms.is_none() {
-        return "unknown";
-    }
-    if matches!(evidence.worker, Worker::Stuck | Worker::Hangs) {
-        return "behind";
-    }
-    let failed =
-        counts.blocked + counts.retrying + counts.retrying_directories + counts.failed_deletes;
-    if failed > 0 || has("behind") || audit.is_some_and(|audit| audit.unreadable > 0) {
-        return "behind";
-    }
-    if waiting(counts) > 0 || status.dirty || audit.is_some_and(|audit| !audit.is_clean()) {
-        // Work is under way only where somebody works.
-        return if evidence.worker == Worker::Daemon { "syncing" } else { "behind" };
-    }
-    "current"
-}
-
-fn waiting(counts: &Counts) -> u64 {
-    counts.pending + counts.uploading + counts.pending_directories
+    verdict::state(evidence).as_str()
 }
 
 /// Why a mirror is not current; nothing when it is.
@@ -109,7 +25,7 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
     let mut reasons: Vec<String> = status
         .conditions
         .iter()
-        .filter(|condition| state_of(condition).is_some())
+        .filter(|condition| verdict::stops(condition))
         .map(|condition| {
             let ConditionRow { kind, since_ms, message, .. } = condition;
             format!("{} since {}: {message}", kind.as_str(), output::time(*since_ms))
@@ -201,7 +117,7 @@ pub(super) fn found(audit: &Audit) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{ConditionKind, MirrorId};
+    use crate::journal::{ConditionKind, Counts, KnownMirror, MirrorId, MirrorStatus};
 
     fn status() -> MirrorStatus {
         MirrorStatus {

@@ -1,6 +1,7 @@
 //! The heart: what to do about a difference between disk and library, and doing it.
 //!
-//! Pure: `plan`, `transfer`, `step`, `backoff`, `brakes`, `limiter`, `gate`, `quota`, `audit_page`. Deterministic: `engine`.
+//! Pure: `plan`, `transfer`, `step`, `backoff`, `brakes`, `limiter`, `gate`, `quota`, `audit_page`,
+//! `verdict`. Deterministic: `engine`.
 //! Shell: `shell`, `run`, `audit`.
 
 mod audit;
@@ -19,6 +20,7 @@ mod shell;
 mod simulation;
 mod step;
 mod transfer;
+pub mod verdict;
 
 pub use audit::{Audit, audit};
 pub use audit_page::Finding;
