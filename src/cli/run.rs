@@ -3,7 +3,9 @@
 use super::{Exit, Failure, Global, runtime};
 use crate::clock::Clock;
 use crate::mirror::RunError;
-use crate::service::{DaemonError, ServiceError, daemon, init_logging, prepare, stop_on_signals};
+use crate::service::{
+    DaemonError, ServiceError, daemon, init_logging, prepare, reloads, stop_and_reload_on_signals,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -14,10 +16,13 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let runtime = runtime()?;
     // Before the state is taken: whoever sees that it is may ask this process to stop.
-    let stop = runtime.block_on(async { stop_on_signals() }).map_err(anyhow::Error::from)?;
+    let (reload, asked) = reloads();
+    let stop = runtime
+        .block_on(async { stop_and_reload_on_signals(reload) })
+        .map_err(anyhow::Error::from)?;
     let prepared = prepare(&config, clock)?;
     let ended = runtime.block_on(async {
-        daemon(&config, &prepared, clock, stop).await.map_err(|error| match error {
+        daemon(config, &prepared, clock, stop, asked).await.map_err(|error| match error {
             DaemonError::Service(error) => Failure::from(error),
             DaemonError::Run(RunError::Journal(error)) => Failure::from(ServiceError::from(error)),
             DaemonError::Run(error) => Failure::from(anyhow::Error::from(error)),

@@ -41,6 +41,22 @@ impl fmt::Debug for SecretSource {
     }
 }
 
+/// The same place, and for a value the same secret: what a secret is has no equality by itself.
+impl PartialEq for SecretSource {
+    fn eq(&self, other: &SecretSource) -> bool {
+        match (self, other) {
+            (SecretSource::File(a), SecretSource::File(b))
+            | (SecretSource::Credential(a), SecretSource::Credential(b)) => a == b,
+            (SecretSource::Command(a), SecretSource::Command(b)) => a == b,
+            (SecretSource::Value(a), SecretSource::Value(b)) => {
+                a.expose_secret() == b.expose_secret()
+            }
+            (SecretSource::Nowhere, SecretSource::Nowhere) => true,
+            _ => false,
+        }
+    }
+}
+
 impl SecretSource {
     /// Reads the secret as it is now. Blocks: a command may take half a minute.
     ///

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{BandwidthLimit, Lines, SecretSource, values};
 
 /// Everything a run needs to know. Holding one means that it was validated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file it came from, for messages.
     pub file: PathBuf,
@@ -45,7 +45,7 @@ impl Config {
 }
 
 /// A space of an SMH library and how to be let in.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Remote {
     /// Scheme, host and port without a trailing slash; `http` only on loopback.
     pub endpoint: String,
@@ -78,7 +78,7 @@ impl fmt::Debug for Remote {
 }
 
 /// Exactly one way to be let in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Auth {
     /// The library secret: the daemon makes and renews its own tokens.
     LibrarySecret(SecretSource),
@@ -87,7 +87,7 @@ pub enum Auth {
 }
 
 /// A local root and its folder in the library.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Mirror {
     /// Unique name, for people and for the journal.
     pub name: String,
@@ -181,7 +181,7 @@ pub struct Transfer {
 }
 
 /// What is logged and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     /// A level or a filter of `tracing`.
     pub level: String,

@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::config::{Config, Problem, ProblemKind, WatchMode, several};
-use crate::journal::{Holder, Journal, JournalError, LockError, SetAside, StateLock};
+use crate::config::{Config, Mirror, Problem, ProblemKind, WatchMode, several};
+use crate::journal::{Holder, Journal, JournalError, LockError, Reader, SetAside, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant, Rights};
 use crate::tree::{Lister, Watcher};
@@ -80,12 +80,7 @@ pub struct Assembled {
 /// # Errors
 /// See [`ServiceError`].
 pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> {
-    let problems = config.check_roots();
-    let (missing, hard): (Vec<_>, Vec<_>) =
-        problems.into_iter().partition(|p| p.kind == ProblemKind::Absent);
-    if !hard.is_empty() {
-        return Err(ServiceError::Machine(hard.into_iter().chain(missing).collect()));
-    }
+    let missing = missing_roots(config)?;
     config.make_state_dir().map_err(|problem| ServiceError::Machine(vec![problem]))?;
     let now = clock.now();
     let holder = Holder {
@@ -97,6 +92,50 @@ pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> 
     Ok(Prepared { lock, missing })
 }
 
+/// Roots that are not there.
+///
+/// # Errors
+/// Anything else is wrong with the folders.
+fn missing_roots(config: &Config) -> Result<Vec<Problem>, ServiceError> {
+    let (missing, hard): (Vec<_>, Vec<_>) =
+        config.check_roots().into_iter().partition(|p| p.kind == ProblemKind::Absent);
+    if hard.is_empty() {
+        Ok(missing)
+    } else {
+        Err(ServiceError::Machine(hard.into_iter().chain(missing).collect()))
+    }
+}
+
+/// The mirror that a problem with a root is about.
+fn mirror_of<'c>(config: &'c Config, problem: &Problem) -> Option<&'c Mirror> {
+    config.mirrors.iter().find(|mirror| problem.key == format!("mirror.{}.local", mirror.name))
+}
+
+/// Looks whether a run could begin with `config` beside a daemon that has its state folder. Changes nothing.
+///
+/// # Errors
+/// See [`ServiceError`]; also that a root is missing which was never seen.
+pub(super) fn check(config: &Config, clock: Clock) -> Result<(), ServiceError> {
+    use std::os::unix::ffi::OsStrExt;
+    let missing = missing_roots(config)?;
+    if !missing.is_empty() {
+        let known = Reader::open(&config.state_dir)?.known_mirrors()?;
+        let was_seen = |mirror: &Mirror| {
+            let local = mirror.local.as_os_str().as_bytes();
+            known.iter().any(|k| k.name == mirror.name && k.local == local && k.root.is_some())
+        };
+        if !missing.iter().all(|problem| mirror_of(config, problem).is_some_and(was_seen)) {
+            return Err(ServiceError::Machine(missing));
+        }
+    }
+    client(config, clock).map(|_| ())
+}
+
+fn client(config: &Config, clock: Clock) -> Result<Client, ServiceError> {
+    Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock)
+        .map_err(ServiceError::Client)
+}
+
 /// Opens the journal. A damaged one is set aside and an empty one takes its place.
 ///
 /// # Errors
@@ -106,22 +145,26 @@ pub fn open_journal(
     prepared: &Prepared,
     clock: Clock,
 ) -> Result<Opened, ServiceError> {
-    let (journal, aside) = Journal::open(&config.state_dir, &stamp(clock))?;
-    let lost = aside.map(said);
+    let opened = reopen_journal(config, clock)?;
     for problem in &prepared.missing {
-        let mirror = config
-            .mirrors
-            .iter()
-            .find(|mirror| problem.key == format!("mirror.{}.local", mirror.name));
-        let known = match mirror {
-            Some(mirror) => journal.knows_root(&mirror.name)?,
+        let known = match mirror_of(config, problem) {
+            Some(mirror) => opened.journal.knows_root(&mirror.name)?,
             None => false,
         };
         if !known {
             return Err(ServiceError::Machine(prepared.missing.clone()));
         }
     }
-    Ok(Opened { journal, lost })
+    Ok(opened)
+}
+
+/// Opens the journal once more in a process that worked already: a root that is missing now is held, not refused.
+///
+/// # Errors
+/// The journal cannot be used.
+pub(super) fn reopen_journal(config: &Config, clock: Clock) -> Result<Opened, ServiceError> {
+    let (journal, aside) = Journal::open(&config.state_dir, &stamp(clock))?;
+    Ok(Opened { journal, lost: aside.map(said) })
 }
 
 /// Sets a journal aside that showed its damage only while it was used, and opens an empty one.
@@ -189,10 +232,7 @@ pub fn assemble(
 ) -> Result<Assembled, ServiceError> {
     let client = match mode {
         Mode::DryRun => None,
-        _ => Some(
-            Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock)
-                .map_err(ServiceError::Client)?,
-        ),
+        _ => Some(client(config, clock)?),
     };
     let mut mirrors = Vec::new();
     let mut locals: Vec<(PathBuf, Lister, WatchMode)> = Vec::new();

@@ -1,18 +1,24 @@
 //! The daemon: runs until a signal. A journal that cannot be written for a while, or shows damage, ends a run and
-//! not the process: the next run begins as after a crash.
+//! not the process: the next run begins as after a crash. So does a new configuration, with the journal in hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sd_notify::NotifyState;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::assemble::{
-    Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, replace_journal,
+    Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, reopen_journal,
+    replace_journal,
 };
-use super::reporter::{Reporter, notify};
+use super::reload::{Reloads, Wish};
+use super::reporter::Reporter;
+use super::status::Status;
+use super::systemd;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::JournalError;
+use crate::journal::{Journal, JournalError};
 use crate::mirror::{Finished, RunError, run};
 
 /// First and longest pause before the journal is tried again.
@@ -41,80 +47,225 @@ enum Interrupted {
     Replace(String),
 }
 
-/// Runs until `stop`, then folds the journal up.
+/// How a run ended in order.
+enum Ended {
+    /// Somebody wanted the daemon to stop.
+    Over(Finished),
+    /// Another configuration is to be tried; the journal is whole.
+    Reload(Journal),
+}
+
+/// Runs until `stop`, then folds the journal up. Questions to reload are answered meanwhile.
 ///
 /// # Errors
 /// It cannot begin, or cannot go on. What is committed is safe.
 pub async fn daemon(
-    config: &Config,
+    config: Config,
     prepared: &Prepared,
     clock: Clock,
     stop: CancellationToken,
+    reloads: Reloads,
 ) -> Result<Finished, DaemonError> {
-    let mut reporter = Reporter::new(clock);
-    let mut pause = PAUSE.0;
-    let mut damaged = 0;
-    let mut opened = None;
-    loop {
-        let ended = one_run(config, prepared, clock, &stop, &mut reporter, opened.take()).await;
-        let interrupted = match ended {
-            Ok(finished) => return Ok(finished),
-            Err(error) => interruption(error)?,
-        };
-        match interrupted {
-            Interrupted::Replace(reason) => {
-                damaged += 1;
-                if damaged > DAMAGED_MAX {
-                    return Err(RunError::Journal(JournalError::Damaged(reason)).into());
-                }
-                opened = Some(replace_journal(config, clock, reason)?);
-                pause = PAUSE.0;
-            }
-            Interrupted::Wait(why) => {
-                // Readers must know that what they read is old.
-                if let Err(error) = prepared.lock.set_stuck(true) {
-                    tracing::warn!(%error, "cannot tell readers that the journal is not written");
-                }
-                tracing::error!(
-                    "{why}; work pauses until {} can be written (is the disk full?)",
-                    config.state_dir.display()
-                );
-                let what = format!("paused: {why}");
-                if !wait(&mut reporter, &what, pause, &stop).await {
-                    notify(&[NotifyState::Stopping]);
-                    return Ok(Finished::Stopped);
-                }
-                pause = pause.saturating_mul(2).min(PAUSE.1);
-            }
-        }
-        reporter.begin_again();
-    }
+    let config = Arc::new(config);
+    let (current, in_force) = watch::channel(Arc::clone(&config));
+    let status = Arc::new(Status::default());
+    let _telling =
+        AbortOnDropHandle::new(tokio::spawn(Arc::clone(&status).tell(in_force.clone(), clock)));
+    let (sender, wishes) = mpsc::channel(1);
+    let _answering = AbortOnDropHandle::new(tokio::spawn(reloads.serve(
+        in_force,
+        clock,
+        sender,
+        Arc::clone(&status),
+    )));
+    let reporter = Reporter::new(clock, Arc::clone(&status));
+    let begun = false;
+    let trial = None;
+    let mut daemon =
+        Daemon { config, current, prepared, clock, stop, wishes, reporter, status, begun, trial };
+    let ended = daemon.live().await;
+    systemd::stopping();
+    ended
 }
 
-async fn one_run(
-    config: &Config,
-    prepared: &Prepared,
+/// A daemon at work.
+struct Daemon<'a> {
+    /// The configuration in force.
+    config: Arc<Config>,
+    /// The same, for who has to know.
+    current: watch::Sender<Arc<Config>>,
+    prepared: &'a Prepared,
     clock: Clock,
-    stop: &CancellationToken,
-    reporter: &mut Reporter,
-    opened: Option<Opened>,
-) -> Result<Finished, DaemonError> {
-    let opened = match opened {
-        Some(opened) => opened,
-        None => tokio::task::block_in_place(|| open_journal(config, prepared, clock))?,
-    };
-    let Assembled { engine, shell, facts } =
-        tokio::task::block_in_place(|| assemble(config, opened, Mode::Daemon, clock))?;
-    if let Err(error) = prepared.lock.set_stuck(false) {
-        tracing::warn!(%error, "cannot tell readers that the journal is written again");
+    stop: CancellationToken,
+    wishes: mpsc::Receiver<Wish>,
+    reporter: Reporter,
+    status: Arc<Status>,
+    /// A run of this process got as far as working.
+    begun: bool,
+    /// The configuration in force is new, and no run has begun with it.
+    trial: Option<Trial>,
+}
+
+/// A new configuration until its first run.
+struct Trial {
+    before: Arc<Config>,
+    wish: Wish,
+}
+
+impl Daemon<'_> {
+    async fn live(&mut self) -> Result<Finished, DaemonError> {
+        let mut pause = PAUSE.0;
+        let mut damaged = 0;
+        let mut opened = None;
+        loop {
+            let error = match self.one_run(opened.take()).await {
+                Ok(Ended::Over(finished)) => return Ok(finished),
+                Ok(Ended::Reload(journal)) => {
+                    opened = Some(Opened { journal, lost: None });
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let Some(error) = self.fall_back(error) else { continue };
+            match interruption(error)? {
+                Interrupted::Replace(reason) => {
+                    damaged += 1;
+                    if damaged > DAMAGED_MAX {
+                        return Err(RunError::Journal(JournalError::Damaged(reason)).into());
+                    }
+                    opened = Some(replace_journal(&self.config, self.clock, reason)?);
+                    pause = PAUSE.0;
+                }
+                Interrupted::Wait(why) => {
+                    // Readers must know that what they read is old.
+                    if let Err(error) = self.prepared.lock.set_stuck(true) {
+                        tracing::warn!(%error, "cannot tell readers that the journal is not written");
+                    }
+                    tracing::error!(
+                        "{why}; work pauses until {} can be written (is the disk full?)",
+                        self.config.state_dir.display()
+                    );
+                    self.status.instead(format!("behind: {why}; work pauses until it can"));
+                    if !self.wait(pause).await {
+                        return Ok(Finished::Stopped);
+                    }
+                    pause = pause.saturating_mul(2).min(PAUSE.1);
+                }
+            }
+        }
     }
-    let (finished, journal) = run(engine, shell, facts, clock, stop.clone(), reporter).await?;
-    notify(&[NotifyState::Stopping]);
-    // Nothing is lost by leaving it: the next start folds it up.
-    if let Err(error) = journal.checkpoint() {
-        tracing::warn!(%error, "the journal is not folded up; the next start does it");
+
+    async fn one_run(&mut self, opened: Option<Opened>) -> Result<Ended, DaemonError> {
+        let (config, clock) = (Arc::clone(&self.config), self.clock);
+        let opened = match opened {
+            Some(opened) => opened,
+            None if self.begun => tokio::task::block_in_place(|| reopen_journal(&config, clock))?,
+            None => tokio::task::block_in_place(|| open_journal(&config, self.prepared, clock))?,
+        };
+        let Assembled { engine, shell, facts } =
+            tokio::task::block_in_place(|| assemble(&config, opened, Mode::Daemon, clock))?;
+        self.begun = true;
+        self.status.begin();
+        if let Err(error) = self.prepared.lock.set_stuck(false) {
+            tracing::warn!(%error, "cannot tell readers that the journal is written again");
+        }
+        if let Some(Trial { wish, .. }) = self.trial.take() {
+            self.status.note(None);
+            wish.applied(true);
+            // Said by the first turn.
+            self.reporter.ready_again();
+        }
+        let run_stop = self.stop.child_token();
+        let mut wanted = None;
+        let ended = {
+            let work = run(engine, shell, facts, clock, run_stop.clone(), &mut self.reporter);
+            tokio::pin!(work);
+            let mut stopping = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = &mut work => break ended,
+                    () = self.stop.cancelled(), if !stopping => {
+                        stopping = true;
+                        systemd::stopping();
+                        self.status.instead("stopping".to_owned());
+                    }
+                    Some(wish) = self.wishes.recv(), if wanted.is_none() && !stopping => {
+                        if wish.needs_a_run(&config) {
+                            run_stop.cancel();
+                            wanted = Some(wish);
+                        } else {
+                            self.config = Arc::clone(&wish.config);
+                            self.current.send_replace(Arc::clone(&wish.config));
+                            self.status.note(None);
+                            wish.applied(false);
+                            systemd::ready();
+                        }
+                    }
+                }
+            }
+        };
+        if let Some(wish) = wanted {
+            self.put_on_trial(wish);
+        }
+        let (finished, journal) = ended?;
+        if self.trial.is_some() && !self.stop.is_cancelled() {
+            return Ok(Ended::Reload(journal));
+        }
+        // Nothing is lost by leaving it: the next start folds it up.
+        if let Err(error) = journal.checkpoint() {
+            tracing::warn!(%error, "the journal is not folded up; the next start does it");
+        }
+        Ok(Ended::Over(finished))
     }
-    Ok(finished)
+
+    /// The next run begins with another configuration.
+    fn put_on_trial(&mut self, wish: Wish) {
+        let before = std::mem::replace(&mut self.config, Arc::clone(&wish.config));
+        self.current.send_replace(Arc::clone(&self.config));
+        self.trial = Some(Trial { before, wish });
+    }
+
+    /// When no run can begin with a new configuration, although it looked well a moment ago: back to the old one.
+    /// Any other error is given back.
+    fn fall_back(&mut self, error: DaemonError) -> Option<DaemonError> {
+        let its_fault = matches!(
+            &error,
+            DaemonError::Service(ServiceError::Machine(_) | ServiceError::Client(_))
+        );
+        match self.trial.take() {
+            Some(Trial { before, wish }) if its_fault => {
+                self.config = before;
+                self.current.send_replace(Arc::clone(&self.config));
+                wish.refused(error.to_string(), &self.status);
+                self.reporter.ready_again();
+                None
+            }
+            trial => {
+                self.trial = trial;
+                Some(error)
+            }
+        }
+    }
+
+    /// Waits, feeding the watchdog; a new configuration ends the waiting. `false`: somebody wants us to stop.
+    async fn wait(&mut self, pause: Duration) -> bool {
+        let mut left = pause;
+        while !left.is_zero() {
+            self.reporter.waits();
+            let step = left.min(TICK);
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return false,
+                Some(wish) = self.wishes.recv(), if self.trial.is_none() => {
+                    self.put_on_trial(wish);
+                    return true;
+                }
+                () = tokio::time::sleep(step) => left -= step,
+            }
+        }
+        true
+    }
 }
 
 /// What the end of a run asks for; errors that nobody can wait out are passed on.
@@ -128,24 +279,4 @@ fn interruption(error: DaemonError) -> Result<Interrupted, DaemonError> {
         },
         other => Err(other),
     }
-}
-
-/// Waits, feeding the watchdog. `false`: somebody wants us to stop.
-async fn wait(
-    reporter: &mut Reporter,
-    what: &str,
-    pause: Duration,
-    stop: &CancellationToken,
-) -> bool {
-    let mut left = pause;
-    while !left.is_zero() {
-        reporter.waits(what);
-        let step = left.min(TICK);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return false,
-            () = tokio::time::sleep(step) => left -= step,
-        }
-    }
-    true
 }

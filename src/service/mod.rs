@@ -1,10 +1,14 @@
-//! Life of the process: putting the rooms together, signals, systemd, logs.
+//! Life of the process: putting the rooms together, signals, reloading, systemd, logs.
 
 mod assemble;
 mod daemon;
 mod logging;
+mod reload;
 mod reporter;
 mod signals;
+mod status;
+mod status_line;
+mod systemd;
 
 pub use assemble::{
     Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, prepare,
@@ -12,4 +16,5 @@ pub use assemble::{
 };
 pub use daemon::{DaemonError, daemon};
 pub use logging::init as init_logging;
-pub use signals::stop_on_signals;
+pub use reload::{Applied, Refused, ReloadHandle, Reloads, reloads};
+pub use signals::{stop_and_reload_on_signals, stop_on_signals};

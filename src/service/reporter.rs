@@ -1,72 +1,53 @@
-//! What a daemon says of its work: log lines, and the words for systemd.
+//! What a daemon says of its work: log lines, and signs of life for the service manager.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sd_notify::NotifyState;
-
+use super::status::Status;
+use super::systemd;
 use crate::clock::Clock;
 use crate::mirror::{Event, Observer, Sent};
 
-/// What is said to systemd changes at most this often.
-const STATUS_EVERY_MS: i64 = 2_000;
 /// Lines about single entries in one minute: more would bury everything else, and `errors` has them all.
 const LINES_A_MINUTE: u32 = 30;
 const MINUTE_MS: i64 = 60_000;
 
-/// Outside systemd nobody listens.
-pub(super) fn notify(states: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(states);
-}
-
-/// Logs the events of a run and keeps systemd informed.
+/// Logs the events of a run and keeps the service manager informed.
 pub(super) struct Reporter {
     clock: Clock,
+    status: Arc<Status>,
+    /// The service manager knows that the daemon works.
     ready: bool,
-    waiting: u64,
-    mirrored: u64,
+    started: bool,
     allowance: Allowance,
-    told_at_ms: i64,
-    told: String,
     watchdog: Option<Duration>,
 }
 
 impl Reporter {
-    pub(super) fn new(clock: Clock) -> Reporter {
+    pub(super) fn new(clock: Clock, status: Arc<Status>) -> Reporter {
         Reporter {
             clock,
+            status,
             ready: false,
-            waiting: 0,
-            mirrored: 0,
+            started: false,
             allowance: Allowance::default(),
-            told_at_ms: i64::MIN / 2,
-            told: String::new(),
-            watchdog: sd_notify::watchdog_enabled().map(|limit| limit / 3),
+            watchdog: systemd::watchdog_limit().map(|limit| limit / 3),
         }
     }
 
-    /// Another run begins in this process: it counts what waits anew.
-    pub(super) fn begin_again(&mut self) {
-        self.waiting = 0;
+    /// The next turn says that the daemon works, after a reload.
+    pub(super) fn ready_again(&mut self) {
+        self.ready = false;
     }
 
-    /// Says what the daemon waits for, outside a run.
-    pub(super) fn waits(&mut self, what: &str) {
+    /// The daemon waits, outside a run.
+    pub(super) fn waits(&mut self) {
         self.feed();
-        self.tell(what.to_owned());
     }
 
     fn feed(&mut self) {
         if self.watchdog.is_some() {
-            notify(&[NotifyState::Watchdog]);
-        }
-    }
-
-    fn tell(&mut self, status: String) {
-        let now_ms = self.clock.now().mono_ms;
-        if status != self.told && now_ms - self.told_at_ms >= STATUS_EVERY_MS {
-            notify(&[NotifyState::Status(&status)]);
-            self.told = status;
-            self.told_at_ms = now_ms;
+            systemd::watchdog();
         }
     }
 }
@@ -74,10 +55,8 @@ impl Reporter {
 impl Observer for Reporter {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::Pending { .. } => self.waiting += 1,
+            Event::Pending { .. } => {}
             Event::Synced { mirror, path, bytes, how } => {
-                self.waiting = self.waiting.saturating_sub(1);
-                self.mirrored += 1;
                 let how = match how {
                     Sent::Uploaded => "uploaded",
                     Sent::Instant => "instant upload",
@@ -103,8 +82,6 @@ impl Observer for Reporter {
                 }
             }
             Event::Moved { mirror, from, to, files } => {
-                self.waiting = self.waiting.saturating_sub(*files);
-                self.mirrored += files;
                 tracing::info!(mirror, %from, %to, files, "moved a directory");
             }
             Event::Deleted { mirror, path, how } => {
@@ -143,15 +120,14 @@ impl Observer for Reporter {
     fn alive(&mut self) {
         if !self.ready {
             self.ready = true;
-            notify(&[NotifyState::Ready]);
+            systemd::ready();
+        }
+        if !self.started {
+            self.started = true;
             tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
         }
+        self.status.turned();
         self.feed();
-        let mirrored = self.mirrored;
-        self.tell(match self.waiting {
-            0 => format!("nothing waits; {mirrored} mirrored since the start"),
-            n => format!("{n} waiting; {mirrored} mirrored since the start"),
-        });
     }
 
     fn beat(&self) -> Option<Duration> {

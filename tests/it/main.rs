@@ -24,6 +24,7 @@ mod rooms;
 mod rules;
 mod scanning;
 mod secrets;
+mod service;
 mod settling;
 mod state;
 mod tokens;

@@ -54,6 +54,14 @@ impl Reader {
         meta::read(&self.connection, what)
     }
 
+    /// A number that changes when another connection has written.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn data_version(&self) -> Result<i64, JournalError> {
+        Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+    }
+
     /// Answers several questions from one state of the journal.
     ///
     /// # Errors
