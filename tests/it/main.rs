@@ -28,4 +28,5 @@ mod service;
 mod settling;
 mod state;
 mod tokens;
+mod units;
 mod watching;
