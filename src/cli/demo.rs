@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
@@ -118,7 +119,7 @@ async fn in_runtime(
     output::line(&format!("compare: diff -r {} {}", folder.display(), objects.display()));
     let mode = if args.once { Mode::Once } else { Mode::Daemon };
     let Assembled { engine, shell, facts } =
-        assemble(&config, open_journal(&config, &prepared, clock)?, mode, clock)?;
+        assemble(&config, open_journal(&config, &prepared, clock)?, mode, clock, Arc::default())?;
     let mut demo = Demo {
         progress: Progress::new(global.json, true),
         waiting: 0,

@@ -34,7 +34,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Environment, kind_of};
 use crate::journal::{JournalError, LockError, Reader};
-use crate::service::ServiceError;
+use crate::service::{MetricsError, ServiceError};
 pub use exit::{Exit, Failure};
 
 /// Keeps local folders mirrored, one way, in a Tencent Cloud SMH media library.
@@ -130,6 +130,18 @@ impl From<ServiceError> for Failure {
                 Exit::Permission
             }
             _ => Exit::Unexpected,
+        };
+        Failure::new(exit, error)
+    }
+}
+
+impl From<MetricsError> for Failure {
+    fn from(error: MetricsError) -> Failure {
+        let exit = match error.source.kind() {
+            // Whoever has the address may go away: worth another try of the service manager.
+            std::io::ErrorKind::AddrInUse => Exit::Unexpected,
+            std::io::ErrorKind::PermissionDenied => Exit::Permission,
+            _ => Exit::Config,
         };
         Failure::new(exit, error)
     }

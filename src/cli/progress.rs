@@ -70,7 +70,7 @@ impl Observer for Progress {
                     bar.inc_length(*bytes);
                 }
             }
-            Event::Synced { mirror, path, bytes, how } => {
+            Event::Synced { mirror, path, bytes, how, .. } => {
                 self.waiting = self.waiting.saturating_sub(1);
                 let word = match how {
                     Sent::Uploaded => {

@@ -24,6 +24,7 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
     let ended = runtime.block_on(async {
         daemon(config, &prepared, clock, stop, asked).await.map_err(|error| match error {
             DaemonError::Service(error) => Failure::from(error),
+            DaemonError::Metrics(error) => Failure::from(error),
             DaemonError::Run(RunError::Journal(error)) => Failure::from(ServiceError::from(error)),
             DaemonError::Run(error) => Failure::from(anyhow::Error::from(error)),
         })

@@ -1,5 +1,7 @@
 //! `sync`: one pass over every mirror.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
@@ -44,8 +46,13 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let stop = stop_on_signals().map_err(anyhow::Error::from)?;
-        let Assembled { engine, shell, facts } =
-            assemble(config, open_journal(config, &prepared, clock)?, Mode::Once, clock)?;
+        let Assembled { engine, shell, facts } = assemble(
+            config,
+            open_journal(config, &prepared, clock)?,
+            Mode::Once,
+            clock,
+            Arc::default(),
+        )?;
         run_loop(engine, shell, facts, clock, stop, &mut progress)
             .await
             .map_err(|error| Failure::from(anyhow::Error::from(error)))
@@ -122,7 +129,8 @@ fn dry_run(global: &Global, config: &Config) -> Result<Exit, Failure> {
     let mut silent = Silent(Vec::new());
     let runtime = runtime()?;
     let journal: Journal = runtime.block_on(async {
-        let Assembled { engine, shell, facts } = assemble(config, journal, Mode::DryRun, clock)?;
+        let Assembled { engine, shell, facts } =
+            assemble(config, journal, Mode::DryRun, clock, Arc::default())?;
         let stop = CancellationToken::new();
         let (_, journal) = run_loop(engine, shell, facts, clock, stop, &mut silent)
             .await

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::document::Reader;
 use super::draft::Draft;
 use super::error::Wrong;
-use super::{Config, units};
+use super::units;
 
 /// Mirrors against each other and against the state folder.
 pub(super) fn across(reader: &mut Reader<'_>, drafts: &[Draft], state_dir: Option<&Path>) {
@@ -123,14 +123,4 @@ pub(super) fn state_apart(mirror: &str, local: &Path, state_dir: &Path) -> Optio
         return Some(Wrong::new(what, "give the state a folder of its own"));
     }
     None
-}
-
-/// Settings that this version reads but does not act on. Taking them silently would be a lie.
-pub(super) fn unsupported(config: &Config) -> Vec<(String, Wrong)> {
-    let mut found = Vec::new();
-    if config.metrics.listen.is_some() {
-        let wrong = Wrong::new("the metrics endpoint is not built yet", "remove it");
-        found.push(("metrics.listen".to_owned(), wrong));
-    }
-    found
 }

@@ -75,12 +75,6 @@ pub(super) fn from_text(
     };
     let config = read(&mut reader, &table, env, secrets);
     if reader.report.problems.is_empty() {
-        // Only of a file that is otherwise in order: the answers would repeat what is said above.
-        for (key, wrong) in check::unsupported(&config) {
-            reader.report.add(reader.lines.of(&key), key, wrong);
-        }
-    }
-    if reader.report.problems.is_empty() {
         return Ok(Config { lines: reader.lines, ..config });
     }
     let mut problems = reader.report.problems;
@@ -322,7 +316,7 @@ fn log(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Log {
 fn metrics(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Metrics {
     let section = top.section(reader, "metrics", "metrics");
     section.refuse_unknown(reader);
-    Metrics { listen: section.take(reader, "listen", values::address) }
+    Metrics { listen: section.take(reader, "listen", values::loopback) }
 }
 
 #[cfg(test)]

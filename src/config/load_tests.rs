@@ -165,10 +165,20 @@ fn times_have_bounds() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused() {
-    let with = |line: &str| problem(&format!("{}{line}\n", mirror("a", "/a", "a")));
-    let said = with("[metrics]\nlisten = '127.0.0.1:9464'");
-    assert!(said.contains("metrics.listen") && said.contains("not built yet; remove it"), "{said}");
+fn metrics_are_served_to_this_machine_only() {
+    let text =
+        |listen: &str| format!("{}\n[metrics]\nlisten = '{listen}'\n", mirror("a", "/a", "a"));
+    for listen in ["127.0.0.1:9464", "127.8.0.1:0", "[::1]:9464"] {
+        let config = good(&text(listen));
+        assert_eq!(config.metrics.listen.map(|listen| listen.to_string()).as_deref(), Some(listen));
+    }
+    for listen in ["0.0.0.0:9464", "[::]:9464", "192.0.2.1:9464"] {
+        let said = problem(&text(listen));
+        assert!(said.contains("metrics.listen") && said.contains("reached from other"), "{said}");
+    }
+    for listen in ["9464", "localhost:9464", "127.0.0.1"] {
+        assert!(problem(&text(listen)).contains("not an address with a port"), "{listen}");
+    }
 }
 
 #[test]

@@ -276,14 +276,23 @@ pub(super) fn log_level(value: &DeValue<'_>) -> Result<String, Wrong> {
 }
 
 /// An address to listen on.
-pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, Wrong> {
+pub(super) fn loopback(value: &DeValue<'_>) -> Result<SocketAddr, Wrong> {
     let given = text(value)?;
-    given.parse().map_err(|_| {
+    let address: SocketAddr = given.parse().map_err(|_| {
         Wrong::new(
             format!("{given:?} is not an address with a port"),
             "write it as in \"127.0.0.1:9464\"",
         )
-    })
+    })?;
+    if !address.ip().is_loopback() {
+        return Err(Wrong::new(
+            format!(
+                "{given:?} can be reached from other machines, and nobody is asked for a password there"
+            ),
+            "write it as in \"127.0.0.1:9464\", and let something that asks who it is pass requests on to it",
+        ));
+    }
+    Ok(address)
 }
 
 /// A program and its arguments. Arguments may hold a secret, so no message shows them.

@@ -399,6 +399,8 @@ pub enum Event {
         bytes: u64,
         /// How.
         how: Sent,
+        /// Time from its beginning to the acknowledgement, in milliseconds.
+        took_ms: i64,
     },
     /// A directory was renamed, and its copy moved.
     Moved {
@@ -449,6 +451,10 @@ pub enum Event {
     Scanned {
         /// Name of the mirror.
         mirror: String,
+        /// Entries that were seen, those that are left out too.
+        entries: u64,
+        /// How long it took, in milliseconds.
+        took_ms: i64,
     },
     /// A journal that was lost is complete again.
     Rebuilt {
@@ -482,6 +488,18 @@ pub struct Turned {
     pub wake_at_ms: Option<i64>,
     /// Why the pass is over, if it is.
     pub finished: Option<Finished>,
+    /// How busy the engine is now.
+    pub load: Load,
+}
+
+/// How busy an engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Files that are being sent, confirmed or asked about.
+    pub transfers: usize,
+    /// How many may be at the same time now: what the service bears, and none while it asks for a pause or is not
+    /// reached.
+    pub limit: usize,
 }
 
 /// Why a pass is over.

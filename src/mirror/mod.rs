@@ -26,7 +26,7 @@ pub use audit::{Audit, audit};
 pub use audit_page::Finding;
 pub use engine::Engine;
 pub use facts::{
-    Answer, Event, Fact, Finished, LimitRequest, MirrorSettings, Retry, Sent, Settings,
+    Answer, Event, Fact, Finished, LimitRequest, Load, MirrorSettings, Retry, Sent, Settings,
 };
 pub use run::{Observer, RunError, run};
 pub use shell::Shell;

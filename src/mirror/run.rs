@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
-use super::facts::{Event, Fact, Finished};
+use super::facts::{Event, Fact, Finished, Load};
 use super::shell::Shell;
 use crate::clock::{Clock, to_ms};
 use crate::journal::{Journal, JournalError};
@@ -36,6 +36,8 @@ pub enum RunError {
 pub trait Observer {
     /// Something happened.
     fn event(&mut self, event: &Event);
+    /// How busy the engine is; called after every turn.
+    fn load(&mut self, _load: Load) {}
     /// The loop is alive. Called after every turn, and at least as often as `beat` asks.
     fn alive(&mut self);
     /// How often [`Observer::alive`] must be called although nothing happens.
@@ -92,6 +94,7 @@ async fn turns(
         for event in &turned.events {
             observer.event(event);
         }
+        observer.load(turned.load);
         observer.alive();
         for effect in turned.effects {
             shell.perform(effect);

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Mirror, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{Holder, Journal, JournalError, LockError, Reader, SetAside, StateLock};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
-use crate::smh::{Client, Grant, Rights};
+use crate::smh::{Client, Grant, Meter, Rights};
 use crate::tree::{Lister, Watcher};
 
 /// Facts that wait for the engine; tasks that have more to say wait.
@@ -128,11 +128,11 @@ pub(super) fn check(config: &Config, clock: Clock) -> Result<(), ServiceError> {
             return Err(ServiceError::Machine(missing));
         }
     }
-    client(config, clock).map(|_| ())
+    client(config, clock, Arc::default()).map(|_| ())
 }
 
-fn client(config: &Config, clock: Clock) -> Result<Client, ServiceError> {
-    Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock)
+fn client(config: &Config, clock: Clock, meter: Arc<Meter>) -> Result<Client, ServiceError> {
+    Client::metered(&config.remote, Grant::Mirror(Rights::of(config)), clock, meter)
         .map_err(ServiceError::Client)
 }
 
@@ -184,7 +184,9 @@ fn said(aside: SetAside) -> String {
     tracing::error!(
         path = %aside.path.display(),
         reason = aside.reason,
-        "the journal was damaged and is set aside; a new one is filled from a scan and a listing of the library"
+        "the journal was damaged ({}) and is set aside as {}; a new one is filled from a scan and a listing of the library",
+        aside.reason,
+        aside.path.display()
     );
     format!(
         "the journal was damaged ({}) and is set aside as {}; a new one is being filled from a scan and a listing of the library",
@@ -220,7 +222,7 @@ pub fn scratch(config: &Config) -> Result<Opened, ServiceError> {
     Ok(Opened { journal: Journal::scratch_copy(&config.state_dir)?, lost: None })
 }
 
-/// Puts engine and shell together.
+/// Puts engine and shell together; `meter` counts their requests.
 ///
 /// # Errors
 /// The journal or the client cannot be used.
@@ -229,10 +231,11 @@ pub fn assemble(
     opened: Opened,
     mode: Mode,
     clock: Clock,
+    meter: Arc<Meter>,
 ) -> Result<Assembled, ServiceError> {
     let client = match mode {
         Mode::DryRun => None,
-        _ => Some(client(config, clock)?),
+        _ => Some(client(config, clock, meter)?),
     };
     let mut mirrors = Vec::new();
     let mut locals: Vec<(PathBuf, Lister, WatchMode)> = Vec::new();
@@ -286,7 +289,12 @@ fn make_requests_dir(folder: &std::path::Path) -> bool {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     if let Err(error) = &made {
-        tracing::warn!(path = %folder.display(), %error, "cannot make the folder for requests");
+        tracing::warn!(
+            path = %folder.display(),
+            %error,
+            "cannot make {}, where commands leave requests, so that only a restart hears of them: {error}",
+            folder.display()
+        );
     }
     made.is_ok()
 }

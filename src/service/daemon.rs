@@ -12,6 +12,8 @@ use super::assemble::{
     Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, reopen_journal,
     replace_journal,
 };
+use super::metrics::{Metrics, MetricsError};
+use super::observers::Observers;
 use super::reload::{Reloads, Wish};
 use super::reporter::Reporter;
 use super::status::Status;
@@ -34,6 +36,9 @@ pub enum DaemonError {
     /// It could not begin.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// Its metrics cannot be served.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// It could not go on.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -68,6 +73,7 @@ pub async fn daemon(
 ) -> Result<Finished, DaemonError> {
     let config = Arc::new(config);
     let (current, in_force) = watch::channel(Arc::clone(&config));
+    let metrics = Metrics::serve(in_force.clone(), clock)?;
     let status = Arc::new(Status::default());
     let _telling =
         AbortOnDropHandle::new(tokio::spawn(Arc::clone(&status).tell(in_force.clone(), clock)));
@@ -79,10 +85,19 @@ pub async fn daemon(
         Arc::clone(&status),
     )));
     let reporter = Reporter::new(clock, Arc::clone(&status));
-    let begun = false;
-    let trial = None;
-    let mut daemon =
-        Daemon { config, current, prepared, clock, stop, wishes, reporter, status, begun, trial };
+    let mut daemon = Daemon {
+        config,
+        current,
+        prepared,
+        clock,
+        stop,
+        wishes,
+        reporter,
+        status,
+        metrics,
+        begun: false,
+        trial: None,
+    };
     let ended = daemon.live().await;
     systemd::stopping();
     ended
@@ -100,6 +115,7 @@ struct Daemon<'a> {
     wishes: mpsc::Receiver<Wish>,
     reporter: Reporter,
     status: Arc<Status>,
+    metrics: Metrics,
     /// A run of this process got as far as working.
     begun: bool,
     /// The configuration in force is new, and no run has begun with it.
@@ -162,8 +178,9 @@ impl Daemon<'_> {
             None if self.begun => tokio::task::block_in_place(|| reopen_journal(&config, clock))?,
             None => tokio::task::block_in_place(|| open_journal(&config, self.prepared, clock))?,
         };
-        let Assembled { engine, shell, facts } =
-            tokio::task::block_in_place(|| assemble(&config, opened, Mode::Daemon, clock))?;
+        let Assembled { engine, shell, facts } = tokio::task::block_in_place(|| {
+            assemble(&config, opened, Mode::Daemon, clock, self.metrics.meter())
+        })?;
         self.begun = true;
         self.status.begin();
         if let Err(error) = self.prepared.lock.set_stuck(false) {
@@ -177,8 +194,10 @@ impl Daemon<'_> {
         }
         let run_stop = self.stop.child_token();
         let mut wanted = None;
+        let mut counting = self.metrics.observer();
         let ended = {
-            let work = run(engine, shell, facts, clock, run_stop.clone(), &mut self.reporter);
+            let mut observers = Observers(vec![&mut self.reporter, &mut counting]);
+            let work = run(engine, shell, facts, clock, run_stop.clone(), &mut observers);
             tokio::pin!(work);
             let mut stopping = false;
             loop {

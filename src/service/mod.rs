@@ -1,8 +1,10 @@
-//! Life of the process: putting the rooms together, signals, reloading, systemd, logs.
+//! Life of the process: putting the rooms together, signals, reloading, systemd, logs, metrics.
 
 mod assemble;
 mod daemon;
 mod logging;
+mod metrics;
+mod observers;
 mod reload;
 mod reporter;
 mod signals;
@@ -16,5 +18,6 @@ pub use assemble::{
 };
 pub use daemon::{DaemonError, daemon};
 pub use logging::init as init_logging;
+pub use metrics::MetricsError;
 pub use reload::{Applied, Refused, ReloadHandle, Reloads, reloads};
 pub use signals::{stop_and_reload_on_signals, stop_on_signals};

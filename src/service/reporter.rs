@@ -56,7 +56,7 @@ impl Observer for Reporter {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Pending { .. } => {}
-            Event::Synced { mirror, path, bytes, how } => {
+            Event::Synced { mirror, path, bytes, how, .. } => {
                 let how = match how {
                     Sent::Uploaded => "uploaded",
                     Sent::Instant => "instant upload",
@@ -94,7 +94,7 @@ impl Observer for Reporter {
                 );
             }
             Event::Released { mirror } => tracing::info!(mirror, "no longer held"),
-            Event::Scanned { mirror } => tracing::info!(mirror, "scan complete"),
+            Event::Scanned { mirror, .. } => tracing::info!(mirror, "scan complete"),
             Event::Rebuilt { mirror } => tracing::info!(mirror, "the journal is complete again"),
             Event::ClockSkew(skew_ms) => {
                 let seconds = skew_ms / 1000;

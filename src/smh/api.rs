@@ -1,6 +1,7 @@
 //! One call of SMH (shell): sent, timed, read whole, judged. Never tried twice.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use reqwest::header::CONTENT_TYPE;
@@ -8,6 +9,7 @@ use reqwest::{Client as Http, Method};
 
 use super::error::Error;
 use super::http::{self, Answer, CALL};
+use super::meter::Meter;
 use super::operation::Operation;
 use super::reply;
 use super::skew;
@@ -23,6 +25,7 @@ pub(super) struct Api {
     base: String,
     pub(super) clock: Clock,
     skew_ms: AtomicI64,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl fmt::Debug for Api {
@@ -32,8 +35,8 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    pub(super) fn new(http: Http, base: String, clock: Clock) -> Api {
-        Api { http, base, clock, skew_ms: AtomicI64::new(UNKNOWN) }
+    pub(super) fn new(http: Http, base: String, clock: Clock, meter: Arc<Meter>) -> Api {
+        Api { http, base, clock, skew_ms: AtomicI64::new(UNKNOWN), meter }
     }
 
     /// The scheme that forms are posted with: plain only where the endpoint is (loopback).
@@ -64,9 +67,13 @@ impl Api {
             call = call.header(CONTENT_TYPE, "application/json").body(body);
         }
         let sent = self.clock.now();
-        let response = call.send().await.map_err(|error| http::transport(operation, error))?;
-        let received = self.clock.now();
-        let answer = http::read(operation, response).await?;
+        let mut received = sent;
+        let exchange = async {
+            let response = call.send().await.map_err(|error| http::transport(operation, error))?;
+            received = self.clock.now();
+            http::read(operation, response).await
+        };
+        let answer = self.meter.request(self.clock, operation, exchange).await?;
         let envelope = answer.status == 200 && reply::is_error_envelope(&answer.body);
         if !envelope && good.contains(&answer.status) {
             self.measure(&answer, sent, received);
@@ -85,6 +92,7 @@ impl Api {
             answer.date_ms().and_then(|date_ms| skew::skew_ms(sent, received, date_ms))
         {
             self.skew_ms.store(skew_ms, Ordering::Relaxed);
+            self.meter.clock_is_off(skew_ms);
         }
     }
 }

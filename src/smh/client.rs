@@ -11,6 +11,7 @@ use super::cos::{self, Content, Posted};
 use super::error::Error;
 use super::http::{self, Answer};
 use super::issuer::{Grant, Issuer};
+use super::meter::Meter;
 use super::operation::Operation;
 use super::path::{RemotePath, encode};
 use super::reply::{Confirmed, Form, Info, Kind, Page, UploadState};
@@ -58,7 +59,20 @@ impl Client {
     /// # Errors
     /// A sentence about `ca_file`, `proxy` or the system's trust store.
     pub fn new(remote: &Remote, grant: Grant, clock: Clock) -> Result<Client, String> {
-        let api = Arc::new(Api::new(http::build(remote)?, remote.endpoint.clone(), clock));
+        Client::metered(remote, grant, clock, Arc::default())
+    }
+
+    /// The same; what it asks is counted by `meter`.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn metered(
+        remote: &Remote,
+        grant: Grant,
+        clock: Clock,
+        meter: Arc<Meter>,
+    ) -> Result<Client, String> {
+        let api = Arc::new(Api::new(http::build(remote)?, remote.endpoint.clone(), clock, meter));
         Ok(Client {
             tokens: Tokens::new(Issuer::new(Arc::clone(&api), remote, grant)),
             api,
@@ -184,8 +198,7 @@ impl Client {
     /// # Errors
     /// COS refused, or the connection broke; nothing is visible in the library.
     pub async fn post_form(&self, form: &Form, content: Content) -> Result<Posted, Error> {
-        let Api { http, clock, .. } = &*self.api;
-        cos::post(http, self.api.scheme(), *clock, &self.throttle, form, content).await
+        cos::post(&self.api, &self.throttle, form, content).await
     }
 
     /// Makes a posted file visible, overwriting; the service compares the crc64.

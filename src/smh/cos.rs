@@ -11,11 +11,13 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use hyper::body::{Frame, SizeHint};
-use reqwest::Client as Http;
 use reqwest::header::CONTENT_TYPE;
 
+use super::api::Api;
+use super::classify::Transport;
 use super::error::Error;
 use super::http;
+use super::meter::Meter;
 use super::operation::Operation;
 use super::reply::{self, Form};
 use super::throttle::Throttle;
@@ -56,9 +58,7 @@ pub struct Posted {
 
 /// Posts `form` with the content as the last field.
 pub(super) async fn post(
-    http: &Http,
-    scheme: &str,
-    clock: Clock,
+    api: &Api,
     throttle: &Throttle,
     form: &Form,
     content: Content,
@@ -69,13 +69,15 @@ pub(super) async fn post(
     let suffix = Bytes::from(format!("\r\n--{boundary}--\r\n"));
     // The fields of the form are bytes too; of many small files they are most.
     throttle.take((prefix.len() + suffix.len()) as u64).await;
-    let progress = Arc::new(Progress::new(clock));
+    let progress = Arc::new(Progress::new(api.clock));
     let content = match content {
         Content::Bytes(bytes) if throttle.rate().is_some() => {
             Content::Stream { len: bytes.len() as u64, stream: Box::pin(stream::iter([Ok(bytes)])) }
         }
         other => other,
     };
+    // Handed over in one piece: all of it leaves with the first answer, or hardly any.
+    let mut whole_bytes = 0;
     let body = match content {
         Content::Bytes(bytes) => {
             let mut whole = BytesMut::with_capacity(prefix.len() + bytes.len() + suffix.len());
@@ -83,6 +85,7 @@ pub(super) async fn post(
             whole.extend_from_slice(&bytes);
             whole.extend_from_slice(&suffix);
             progress.remaining.store(0, Ordering::Relaxed);
+            whole_bytes = bytes.len() as u64;
             reqwest::Body::from(whole.freeze())
         }
         Content::Stream { len, stream } => {
@@ -98,23 +101,33 @@ pub(super) async fn post(
                 suffix: Some(suffix),
                 remaining,
                 progress: Arc::clone(&progress),
+                meter: Arc::clone(&api.meter),
             })
         }
     };
-    let request = http
-        .post(format!("{scheme}://{}{}", form.domain, form.path))
+    let request = api
+        .http
+        .post(format!("{}://{}{}", api.scheme(), form.domain, form.path))
         .header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
         .body(body);
     let call = async {
         let response = request.send().await.map_err(|error| http::transport(operation, error))?;
         http::read(operation, response).await
     };
-    let answer = tokio::select! {
-        answer = call => answer?,
-        () = progress.stalled() => {
-            return Err(Error::local(operation, Class::Transient, "the connection stalled"));
+    let exchange = async {
+        tokio::select! {
+            answer = call => answer,
+            () = progress.stalled() => {
+                Err(Error::transport(
+                    operation,
+                    Transport::TimedOut,
+                    "the connection stalled",
+                ))
+            }
         }
     };
+    let answer = api.meter.request(api.clock, operation, exchange).await?;
+    api.meter.sent(whole_bytes);
     if !(200..300).contains(&answer.status) {
         let refusal = answer.complete(reply::cos_refusal(answer.status, &answer.body));
         // COS repeats signatures and policies when it refuses them. Short values name what anybody may know.
@@ -213,6 +226,7 @@ struct FormBody {
     suffix: Option<Bytes>,
     remaining: u64,
     progress: Arc<Progress>,
+    meter: Arc<Meter>,
 }
 
 /// Ends when a piece may be sent.
@@ -262,7 +276,10 @@ impl hyper::body::Body for FormBody {
         loop {
             match self.next_piece(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(piece)) => return Poll::Ready(Some(Ok(self.pass(piece)))),
+                Poll::Ready(Some(piece)) => {
+                    self.meter.sent(piece.len() as u64);
+                    return Poll::Ready(Some(Ok(self.pass(piece))));
+                }
                 Poll::Ready(None) => {}
             }
             // The stream says that the file held still only at its very end: the suffix waits for that word.

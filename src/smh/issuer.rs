@@ -13,6 +13,7 @@ use super::http::Answer;
 use super::operation::Operation;
 use super::path::encode;
 use super::reply::TokenMade;
+use crate::clock::Now;
 use crate::config::{Auth, Config, Delete, Remote, SecretSource};
 use crate::failure::Class;
 
@@ -77,6 +78,8 @@ pub(super) struct Held {
     renew_at_ms: i64,
     /// Seconds.
     period: u64,
+    /// When it ends, milliseconds since the Unix epoch, if it is not used; `None`: nobody said.
+    ends_at_ms: Option<i64>,
 }
 
 impl fmt::Debug for Held {
@@ -88,15 +91,26 @@ impl fmt::Debug for Held {
 impl Held {
     /// One that lives for `period` seconds from when it was asked for, at least. Each use that succeeds
     /// extends it; that is not counted on, because nothing tells which uses did.
-    fn made(token: SecretString, asked_ms: i64, period: u64) -> Held {
+    fn made(token: SecretString, asked: Now, period: u64) -> Held {
         let period_ms = i64::try_from(period.max(1)).unwrap_or(i64::MAX).saturating_mul(1000);
-        let renew_at_ms = asked_ms.saturating_add(period_ms / 4 * 3);
-        Held { token: Arc::new(token), renew_at_ms, period }
+        let renew_at_ms = asked.mono_ms.saturating_add(period_ms / 4 * 3);
+        let ends_at_ms = Some(asked.unix_ms.saturating_add(period_ms));
+        Held { token: Arc::new(token), renew_at_ms, period, ends_at_ms }
     }
 
     /// One that somebody else answers for.
     fn handed(token: SecretString, look_again_ms: i64) -> Held {
-        Held { token: Arc::new(token), renew_at_ms: look_again_ms, period: PERIOD }
+        Held {
+            token: Arc::new(token),
+            renew_at_ms: look_again_ms,
+            period: PERIOD,
+            ends_at_ms: None,
+        }
+    }
+
+    /// When it ends unless it is used, milliseconds since the Unix epoch.
+    pub(super) fn ends_at_ms(&self) -> Option<i64> {
+        self.ends_at_ms
     }
 
     /// Whether to renew it before its next use.
@@ -188,7 +202,7 @@ impl Issuer {
             Auth::AccessToken(_) => self.fetch().await,
         };
         fresh.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot get another access token; the old one is used on");
+            tracing::warn!(%error, "{error}; the old one is used on");
             held.postponed(self.now_ms())
         })
     }
@@ -217,7 +231,7 @@ impl Issuer {
             target.push_str("&user_id=");
             target.push_str(&encode(user));
         }
-        let asked_ms = self.now_ms();
+        let asked = self.api.clock.now();
         let answer = self
             .api
             .call(Operation::Token, Method::POST, &target, None, &[200])
@@ -226,12 +240,12 @@ impl Issuer {
         let made = understood(&answer)?;
         let lives = made.expires_in.unwrap_or(period);
         tracing::debug!(grant = grant.words(), seconds = lives, "made an access token");
-        Ok(Held::made(made.access_token.into(), asked_ms, lives))
+        Ok(Held::made(made.access_token.into(), asked, lives))
     }
 
     /// The same token for another period (sheet section 2).
     async fn renew(&self, held: &Held) -> Result<Held, Error> {
-        let asked_ms = self.now_ms();
+        let asked = self.api.clock.now();
         let target = in_path(&self.library_id, &held.token);
         let answer = self
             .api
@@ -242,7 +256,7 @@ impl Issuer {
         // The same period as at its creation, unless the answer says otherwise.
         let lives = made.expires_in.unwrap_or(held.period);
         tracing::debug!(seconds = lives, "renewed the access token");
-        Ok(Held::made(made.access_token.into(), asked_ms, lives))
+        Ok(Held::made(made.access_token.into(), asked, lives))
     }
 
     /// Deletes a token that is not needed any more.
@@ -294,6 +308,10 @@ async fn read(source: SecretSource) -> Result<SecretString, Error> {
 mod tests {
     use super::*;
 
+    fn at(mono_ms: i64) -> Now {
+        Now { unix_ms: 1_000_000 + mono_ms, mono_ms }
+    }
+
     #[test]
     fn a_token_is_renewed_when_three_quarters_of_its_period_are_over() {
         for (period, due_ms) in [
@@ -303,16 +321,18 @@ mod tests {
             // Nonsense: a second is the least, or every call would make a token.
             (0, 750),
         ] {
-            let held = Held::made("t".into(), 5, period);
+            let held = Held::made("t".into(), at(5), period);
+            let period_ms = i64::try_from(period.max(1)).unwrap() * 1000;
+            assert_eq!(held.ends_at_ms(), Some(1_000_005 + period_ms));
             assert!(!held.is_due(due_ms + 4) && held.is_due(due_ms + 5), "{period}");
         }
-        assert!(!Held::made("t".into(), 5, u64::MAX).is_due(i64::MAX / 2));
+        assert!(!Held::made("t".into(), at(5), u64::MAX).is_due(i64::MAX / 2));
         assert!(!Held::handed("t".into(), i64::MAX).is_due(i64::MAX - 1));
     }
 
     #[test]
     fn a_renewal_that_failed_is_tried_again_in_a_minute() {
-        let held = Held::made("t".into(), 0, 1_200).postponed(900_000);
+        let held = Held::made("t".into(), at(0), 1_200).postponed(900_000);
         assert!(!held.is_due(959_999) && held.is_due(960_000));
     }
 
@@ -324,7 +344,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_token() {
-        let said = format!("{:?}", Held::made("hunter2".into(), 0, 1));
+        let said = format!("{:?}", Held::made("hunter2".into(), at(0), 1));
         assert!(!said.contains("hunter2"), "{said}");
     }
 }

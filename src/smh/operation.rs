@@ -30,6 +30,25 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The name of the call in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::Token => "token",
+            Operation::CreateDirectory => "create_directory",
+            Operation::Info => "info",
+            Operation::List => "list",
+            Operation::Start => "start",
+            Operation::Post => "post",
+            Operation::Confirm => "confirm",
+            Operation::Status => "status",
+            Operation::Cancel => "cancel",
+            Operation::Delete => "delete",
+            Operation::Move => "move",
+            Operation::RecycleBin => "recycle_bin",
+        }
+    }
+
     /// For messages: what was tried.
     #[must_use]
     pub fn describe(self) -> &'static str {

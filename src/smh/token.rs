@@ -169,6 +169,7 @@ async fn fly(shared: Arc<SharedState>, why: Why) -> Result<Arc<SecretString>, Er
         state.failure = outcome.as_ref().err().cloned();
     }
     let held = outcome?;
+    shared.issuer.api.meter.token_ends(held.ends_at_ms());
     let token = Arc::clone(&held.token);
     state.held = Some(held);
     Ok(token)

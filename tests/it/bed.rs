@@ -133,6 +133,22 @@ pub(crate) fn form_body(form: &Value, content: &[u8], boundary: &str) -> Vec<u8>
     body
 }
 
+/// An answer of somebody else than the emulator.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) status: u16,
+    /// The content type.
+    pub(crate) kind: String,
+    pub(crate) text: String,
+}
+
+async fn fetched(request: reqwest::RequestBuilder) -> Fetched {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    Fetched { status, kind, text: response.text().await.unwrap() }
+}
+
 /// A folder to mirror, an emulator to mirror it into, a configuration that joins them.
 pub(crate) struct Bed {
     pub(crate) tmp: TempDir,
@@ -339,6 +355,18 @@ impl Bed {
             let text = response.text().await.unwrap();
             (status, serde_json::from_str(&text).unwrap_or(Value::Null))
         })
+    }
+
+    /// Asks somebody else than the emulator.
+    pub(crate) fn fetch(&self, method: &str, url: &str) -> Fetched {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        self.runtime.block_on(fetched(self.http.request(method, url)))
+    }
+
+    /// The same of several at the same time.
+    pub(crate) fn fetch_all(&self, urls: &[String]) -> Vec<Fetched> {
+        let all = urls.iter().map(|url| fetched(self.http.get(url)));
+        self.runtime.block_on(futures_util::future::join_all(all))
     }
 
     /// A call that may be cut: then `None`.

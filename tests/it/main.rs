@@ -16,6 +16,7 @@ mod emulator_upload;
 mod failing;
 mod linking;
 mod matrix;
+mod metrics;
 mod mirroring;
 mod moves;
 mod names;

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Reader, entry_path};
+use crate::failure::Class;
 use crate::journal::JournalError;
 use crate::journal::dirs::{subtree, to_sql_limit};
 use crate::journal::notes::{ALL_TROUBLE, TROUBLE_COLUMNS, skip_reason, trouble_row};
@@ -166,6 +167,27 @@ impl Reader {
             trouble_path,
         )?;
         Ok(Troubles { total: total.cast_unsigned(), newest: rows.collect::<Result<_, _>>()? })
+    }
+}
+
+impl Reader {
+    /// How many entries of a mirror something is wrong with, by class.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn troubles_by_class(&self, mirror: MirrorId) -> Result<Vec<(Class, u64)>, JournalError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT t.class, count(*) FROM {ALL_TROUBLE} t JOIN dir d ON d.id = t.dir_id
+              WHERE d.mirror_id = ?1 GROUP BY t.class"
+        ))?;
+        let mut found = std::collections::BTreeMap::<Class, u64>::new();
+        let mut rows = statement.query([mirror.0])?;
+        while let Some(row) = rows.next()? {
+            // A class of another version reads as a defect.
+            let class = row.get::<_, String>(0)?.parse().unwrap_or(Class::Defect);
+            *found.entry(class).or_default() += row.get::<_, i64>(1)?.cast_unsigned();
+        }
+        Ok(found.into_iter().collect())
     }
 }
 

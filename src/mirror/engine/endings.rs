@@ -34,7 +34,7 @@ impl Core {
         active: Active,
         end: End,
     ) -> Result<(), JournalError> {
-        let Active { mirror, entry, path, transfer, rested, gone, .. } = active;
+        let Active { mirror, entry, path, transfer, rested, gone, began_at_ms, .. } = active;
         let now_ms = work.now.unix_ms;
         let sent = transfer.fingerprint;
         if !matches!(end, End::Synced { .. }) {
@@ -57,7 +57,8 @@ impl Core {
                         work.turn.record(now_ms, dir.mirror, &old, Activity::Moved, &detail)?;
                     }
                 }
-                self.synced(work, mirror, &entry, path, confirmed, how)
+                let took_ms = work.now.mono_ms.saturating_sub(began_at_ms);
+                self.synced(work, mirror, &entry, path, confirmed, how, took_ms)
             }
             End::Dropped => Ok(()),
             End::RootGone => {
@@ -156,6 +157,7 @@ impl Core {
         })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one transfer, and what came of it")]
     fn synced(
         &mut self,
         work: &mut Work<'_>,
@@ -164,6 +166,7 @@ impl Core {
         path: RelPath,
         confirmed: ConfirmedRow,
         how: How,
+        took_ms: i64,
     ) -> Result<(), JournalError> {
         let now_ms = work.now.unix_ms;
         let sent = confirmed.fingerprint;
@@ -200,7 +203,7 @@ impl Core {
         }
         let mirror = self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();
         let bytes = sent.size;
-        work.out.events.push(Event::Synced { mirror, path, bytes, how: sent_how });
+        work.out.events.push(Event::Synced { mirror, path, bytes, how: sent_how, took_ms });
         Ok(())
     }
 

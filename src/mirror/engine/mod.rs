@@ -25,7 +25,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use fastrand::Rng;
 
-use super::facts::{DirJobId, Effect, Fact, Finished, JobId, Retry, Settings, TransferId, Turned};
+use super::facts::{
+    DirJobId, Effect, Fact, Finished, JobId, Load, Retry, Settings, TransferId, Turned,
+};
 use super::gate::Gate;
 use super::limiter::Limiter;
 use super::plan::Rest;
@@ -157,6 +159,8 @@ struct Active {
     rested: bool,
     /// The journal knows that it may be visible.
     told_visible: bool,
+    /// When it began, monotonic milliseconds.
+    began_at_ms: i64,
 }
 
 /// A directory that is being made.
@@ -188,7 +192,10 @@ impl Engine {
         let turn = journal.turn()?;
         let names: Vec<&str> = settings.mirrors.iter().map(|m| m.name.as_str()).collect();
         for forgotten in turn.retain_mirrors(&names)? {
-            tracing::info!(mirror = forgotten, "no longer configured: forgotten; its copies stay");
+            tracing::info!(
+                mirror = forgotten,
+                "{forgotten}: no longer configured: forgotten; its copies stay"
+            );
         }
         for mirror in &settings.mirrors {
             use std::os::unix::ffi::OsStrExt;
@@ -321,6 +328,7 @@ impl Engine {
             self.core.take(&mut work, fact)?;
         }
         self.core.advance(&mut work)?;
+        work.out.load = self.core.load(now);
         let Work { turn, out, .. } = work;
         turn.commit()?;
         Ok(out)
@@ -444,6 +452,17 @@ impl Core {
             + under_way;
         let slots = self.limiter.slots(now.mono_ms);
         self.gate.slots().map_or(slots, |most| most.min(slots)).saturating_sub(busy)
+    }
+
+    /// How busy it is.
+    fn load(&self, now: Now) -> Load {
+        let slots = self.limiter.slots(now.mono_ms);
+        let limit = match self.gate.closed() {
+            Some(_) => 0,
+            None => self.gate.slots().map_or(slots, |most| most.min(slots)),
+        };
+        let limit = limit.min(self.upload_slots(now.unix_ms));
+        Load { transfers: self.transfers.len(), limit }
     }
 
     /// Whether the shell is doing something that the service takes part in.

@@ -54,6 +54,7 @@ impl Core {
         }
         scan.doubted.remove(dir);
         scan.short.over();
+        scan.seen += entries.len() as u64;
         let reach = current.wanted.reach;
         let id = current.id;
         scan.polls.put(id, watched != Watching::No);

@@ -44,6 +44,7 @@ impl Core {
                 gone: None,
                 rested: true,
                 told_visible: false,
+                began_at_ms: work.now.mono_ms,
             };
             self.transfers.insert(number, active);
             self.apply(work, number, decision)?;

@@ -56,6 +56,8 @@ pub(super) struct ScanState {
     /// What the journal knows of both.
     told: Option<(u64, u64)>,
     pub(super) missed: u64,
+    /// Entries that the full scan which runs has come to.
+    pub(super) seen: u64,
 }
 
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl ScanState {
             polls: Polls::default(),
             told: None,
             missed: 0,
+            seen: 0,
         }
     }
 
@@ -288,7 +291,11 @@ impl Core {
                 true => scan.again_wait_ms.saturating_mul(2).min(OVERFLOW_WAIT_MAX_MS),
                 false => OVERFLOW_WAIT_MS,
             };
-            work.out.events.push(Event::Scanned { mirror: settings.name.clone() });
+            work.out.events.push(Event::Scanned {
+                mirror: settings.name.clone(),
+                entries: scan.seen,
+                took_ms: work.now.mono_ms.saturating_sub(scan.began_at_ms),
+            });
             if !self.settings.once {
                 work.out.effects.push(Effect::Sweep(index));
             }
@@ -536,6 +543,7 @@ fn begin_full(scan: &mut ScanState, work: &mut Work<'_>, index: usize) {
     scan.next_full_at_ms = None;
     scan.began_at_ms = work.now.mono_ms;
     scan.phase = Phase::Root;
+    scan.seen = 0;
     work.out.effects.push(Effect::Root(index));
 }
 

@@ -192,8 +192,16 @@ impl Core {
                 self.mirrors.get(mirror).map_or(0, |state| crate::clock::to_ms(state.rest.settle));
             let touched_ms = row.seen.ctime_ns / 1_000_000;
             let rested = touched_ms.saturating_add(settle_ms) <= work.now.unix_ms;
-            let active =
-                Active { mirror, entry: row.id, path, transfer, gone, rested, told_visible: false };
+            let active = Active {
+                mirror,
+                entry: row.id,
+                path,
+                transfer,
+                gone,
+                rested,
+                told_visible: false,
+                began_at_ms: work.now.mono_ms,
+            };
             self.transfers.insert(number, active);
             self.apply(work, number, decision)?;
         }
