@@ -13,6 +13,14 @@ pub(super) struct Args {}
 pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
     let config = global.load()?;
     init_logging(&config.log);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %config.file.display(),
+        state_dir = %config.state_dir.display(),
+        mirrors = config.mirrors.len(),
+        "starting, as {} says",
+        config.file.display()
+    );
     let clock = Clock::start();
     let runtime = runtime()?;
     // Before the state is taken: whoever sees that it is may ask this process to stop.

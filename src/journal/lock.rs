@@ -92,7 +92,7 @@ impl StateLock {
         file.rewind().map_err(io)?;
         // The note is for people: a full disk takes it away, and nothing else.
         if let Err(error) = file.write_all(&note) {
-            tracing::warn!(path = %path.display(), %error, "cannot note who holds the state");
+            tracing::warn!(path = %path.display(), "cannot note who holds the state in {}: {error}", path.display());
         }
         let path = state_dir.join(STUCK_FILE);
         let stuck = OpenOptions::new()

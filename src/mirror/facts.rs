@@ -442,6 +442,10 @@ pub enum Event {
         path: RelPath,
         /// What it means.
         class: Class,
+        /// The code of the service.
+        code: Option<String>,
+        /// The request at the service, to ask its support.
+        request_id: Option<String>,
         /// What happened.
         message: String,
         /// Whether it waits for a change.

@@ -17,6 +17,7 @@ use super::observers::Observers;
 use super::reload::{Reloads, Wish};
 use super::reporter::Reporter;
 use super::status::Status;
+use super::summary::Summary;
 use super::systemd;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -195,8 +196,9 @@ impl Daemon<'_> {
         let run_stop = self.stop.child_token();
         let mut wanted = None;
         let mut counting = self.metrics.observer();
+        let mut summary = Summary::new(clock);
         let ended = {
-            let mut observers = Observers(vec![&mut self.reporter, &mut counting]);
+            let mut observers = Observers(vec![&mut self.reporter, &mut counting, &mut summary]);
             let work = run(engine, shell, facts, clock, run_stop.clone(), &mut observers);
             tokio::pin!(work);
             let mut stopping = false;
@@ -224,6 +226,7 @@ impl Daemon<'_> {
                 }
             }
         };
+        summary.finish();
         if let Some(wish) = wanted {
             self.put_on_trial(wish);
         }

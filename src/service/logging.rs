@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -11,6 +12,9 @@ use crate::config::{Log, LogFormat};
 
 /// Crates that see URLs or headers.
 const LOUD: &[&str] = &["reqwest", "hyper", "hyper_util", "h2", "rustls", "notify", "mio"];
+
+/// The fields of our lines in the journal begin with this, as in `SMH_MIRROR=docs`.
+const PREFIX: &str = "SMH";
 
 /// Sends log lines to stderr, or to the journal of systemd.
 pub fn init(log: &Log) {
@@ -27,9 +31,7 @@ pub fn init(log: &Log) {
     // It says what the failed call says again, once for every try.
     targets = targets.with_target("rustls_platform_verifier", LevelFilter::OFF);
     let journald = match log.format {
-        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => {
-            tracing_journald::layer().ok()
-        }
+        LogFormat::Auto if stderr_is_the_journal() => journald(),
         _ => None,
     };
     let registry = tracing_subscriber::registry();
@@ -57,4 +59,43 @@ pub fn init(log: &Log) {
                 .try_init()
         }
     };
+}
+
+/// The journal of systemd; `None`: it does not answer, and stderr has to do.
+fn journald() -> Option<tracing_journald::Layer> {
+    let priorities = PriorityMappings {
+        info: Priority::Informational,
+        debug: Priority::Debug,
+        ..PriorityMappings::new()
+    };
+    let layer = tracing_journald::layer().ok()?;
+    Some(layer.with_field_prefix(Some(PREFIX.to_owned())).with_priority_mappings(priorities))
+}
+
+/// Whether what goes to stderr ends in the journal. The variable alone says nothing: whatever a service starts inherits
+/// it, a shell in a terminal too (systemd.exec(5)).
+fn stderr_is_the_journal() -> bool {
+    let Some(stream) = std::env::var("JOURNAL_STREAM").ok() else { return false };
+    rustix::fs::fstat(std::io::stderr()).is_ok_and(|stat| names(&stream, stat.st_dev, stat.st_ino))
+}
+
+/// Whether `DEVICE:INODE` names this file.
+fn names(stream: &str, device: u64, inode: u64) -> bool {
+    stream.split_once(':').is_some_and(|(named_device, named_inode)| {
+        named_device.parse() == Ok(device) && named_inode.parse() == Ok(inode)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn only_the_stream_that_is_named_is_the_journal() {
+        for (stream, is) in
+            [("9:1234", true), ("9:1235", false), ("8:1234", false), ("", false), ("9", false)]
+        {
+            assert_eq!(names(stream, 9, 1234), is, "{stream}");
+        }
+    }
 }

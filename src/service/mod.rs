@@ -10,6 +10,7 @@ mod reporter;
 mod signals;
 mod status;
 mod status_line;
+mod summary;
 mod systemd;
 
 pub use assemble::{

@@ -1,5 +1,6 @@
 //! What a daemon says of its work: log lines, and signs of life for the service manager.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Reporter {
     started: bool,
     allowance: Allowance,
     watchdog: Option<Duration>,
+    /// Mirrors that were scanned completely in this run.
+    scanned: BTreeSet<String>,
 }
 
 impl Reporter {
@@ -32,12 +35,14 @@ impl Reporter {
             started: false,
             allowance: Allowance::default(),
             watchdog: systemd::watchdog_limit().map(|limit| limit / 3),
+            scanned: BTreeSet::new(),
         }
     }
 
     /// The next turn says that the daemon works, after a reload.
     pub(super) fn ready_again(&mut self) {
         self.ready = false;
+        self.scanned.clear();
     }
 
     /// The daemon waits, outside a run.
@@ -56,7 +61,7 @@ impl Observer for Reporter {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Pending { .. } => {}
-            Event::Synced { mirror, path, bytes, how, .. } => {
+            Event::Synced { mirror, path, bytes, how, took_ms } => {
                 let how = match how {
                     Sent::Uploaded => "uploaded",
                     Sent::Instant => "instant upload",
@@ -65,50 +70,73 @@ impl Observer for Reporter {
                     Sent::Unchanged => "content unchanged",
                     Sent::Moved => "moved",
                 };
-                tracing::debug!(mirror, %path, bytes, "{how}");
+                tracing::debug!(mirror, %path, bytes, took_ms, "{mirror}/{path}: {how}");
             }
-            Event::Trouble { mirror, path, class, message, blocked } => {
+            Event::Trouble { mirror, path, class, code, request_id, message, blocked } => {
                 match self.allowance.take(self.clock.now().mono_ms) {
                     Say::Nothing => return,
                     Say::Line { left_out: 0 } => {}
                     Say::Line { left_out } => {
-                        tracing::warn!(left_out, "more entries failed; see `smh-mirror errors`");
+                        tracing::warn!(
+                            left_out,
+                            "{left_out} more entries failed; see `smh-mirror errors`"
+                        );
                     }
                 }
                 if *blocked {
-                    tracing::error!(mirror, %path, %class, "blocked: {message}");
+                    tracing::error!(mirror, %path, %class, code, request_id, "{mirror}/{path}: blocked: {message}");
                 } else {
-                    tracing::warn!(mirror, %path, %class, "will be tried again: {message}");
+                    tracing::warn!(mirror, %path, %class, code, request_id, "{mirror}/{path}: will be tried again: {message}");
                 }
             }
             Event::Moved { mirror, from, to, files } => {
-                tracing::info!(mirror, %from, %to, files, "moved a directory");
+                tracing::info!(mirror, %from, %to, files, "{mirror}/{from}: moved to {to} in the library too");
             }
             Event::Deleted { mirror, path, how } => {
-                tracing::debug!(mirror, %path, "deleted the copy: {how}");
+                tracing::debug!(mirror, %path, "{mirror}/{path}: deleted the copy: {how}");
             }
             Event::Held { mirror, message } => {
                 tracing::error!(
                     mirror,
-                    "held: {message}; nothing is deleted until a person decides, see `smh-mirror holds`"
+                    "{mirror}: held: {message}; nothing is deleted until a person decides, see `smh-mirror holds`"
                 );
             }
-            Event::Released { mirror } => tracing::info!(mirror, "no longer held"),
-            Event::Scanned { mirror, .. } => tracing::info!(mirror, "scan complete"),
-            Event::Rebuilt { mirror } => tracing::info!(mirror, "the journal is complete again"),
+            Event::Released { mirror } => tracing::info!(mirror, "{mirror}: no longer held"),
+            // The first says that all was seen; those that follow find nothing new, as a rule.
+            Event::Scanned { mirror, entries, took_ms } if self.scanned.insert(mirror.clone()) => {
+                tracing::info!(
+                    mirror,
+                    entries,
+                    took_ms,
+                    "{mirror}: scan complete: {}",
+                    count(*entries)
+                );
+            }
+            Event::Scanned { mirror, entries, took_ms } => {
+                tracing::debug!(
+                    mirror,
+                    entries,
+                    took_ms,
+                    "{mirror}: scan complete: {}",
+                    count(*entries)
+                );
+            }
+            Event::Rebuilt { mirror } => {
+                tracing::info!(mirror, "{mirror}: the journal is complete again")
+            }
             Event::ClockSkew(skew_ms) => {
                 let seconds = skew_ms / 1000;
                 if seconds.abs() >= 60 {
                     tracing::warn!(
                         seconds,
-                        "the clock of the service is ahead of ours by so much; set ours"
+                        "the clock of the service is {seconds} s ahead of ours; set ours"
                     );
                 } else {
                     tracing::info!("the clocks agree again");
                 }
             }
             Event::Stopped { mirror: Some(mirror), message } => {
-                tracing::error!(mirror, "{message}")
+                tracing::error!(mirror, "{mirror}: {message}")
             }
             Event::Stopped { mirror: None, message } => {
                 tracing::error!("everything waits: {message}")
@@ -133,6 +161,10 @@ impl Observer for Reporter {
     fn beat(&self) -> Option<Duration> {
         self.watchdog
     }
+}
+
+fn count(entries: u64) -> String {
+    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
 /// How many lines may still be said in this minute (pure).

@@ -15,6 +15,7 @@ mod emulator;
 mod emulator_upload;
 mod failing;
 mod linking;
+mod logs;
 mod matrix;
 mod metrics;
 mod mirroring;

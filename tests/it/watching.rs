@@ -17,6 +17,8 @@ use crate::bed::{Bed, Running, until, until_or};
 const INOTIFY: &str = "anon_inode:inotify";
 /// No full scan heals within a test: what is seen was told, or polled.
 const NO_RESCAN: &str = "rescan = \"24h\"\n";
+/// The log tells of the first scan, and at this level of all.
+const EVERY_SCAN: &str = "[log]\nlevel = \"debug\"\n";
 
 #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
 fn left_out(what: &str) {
@@ -245,7 +247,7 @@ fn a_polled_mirror_holds_no_watch_and_sees_changes_all_the_same() {
 fn beyond_the_budget_the_rest_is_polled() {
     let _limits = Limits::kept();
     let bed = Bed::new();
-    bed.configure(&format!("{NO_RESCAN}poll_interval = \"1s\"\n"));
+    bed.configure(&format!("{NO_RESCAN}poll_interval = \"1s\"\n{EVERY_SCAN}"));
     for n in 0..40 {
         bed.write(&format!("d{n:02}/f"), "first");
     }
@@ -521,7 +523,7 @@ fn a_root_that_is_unmounted_and_mounted_again_is_seen() {
 fn what_nobody_tells_of_is_counted_and_polled_when_nobody_ever_does() {
     let _limits = Limits::kept();
     let bed = Bed::new();
-    bed.configure("rescan = \"15s\"\npoll_interval = \"1s\"\n");
+    bed.configure(&format!("rescan = \"15s\"\npoll_interval = \"1s\"\n{EVERY_SCAN}"));
     fs::create_dir(bed.path("fs")).unwrap();
     let Some(mounted) = Mounted::on(&bed.path("fs")) else { return };
     fs::create_dir(bed.path("fs/outside")).unwrap();

@@ -198,6 +198,8 @@ impl Core {
                 mirror: self.mirror_name(row.mirror),
                 path: row.path.clone(),
                 class: failure.class,
+                code: failure.code.clone(),
+                request_id: failure.request_id.clone(),
                 message: failure.message.clone(),
                 blocked,
             });

@@ -256,6 +256,8 @@ impl Core {
             mirror: name,
             path: path.clone(),
             class: failure.class,
+            code: failure.code.clone(),
+            request_id: failure.request_id.clone(),
             message: failure.message.clone(),
             blocked,
         });

@@ -135,7 +135,11 @@ impl Core {
         answer: Answer,
     ) -> Result<(), JournalError> {
         let Some(hold) = work.turn.hold(answer.hold)? else {
-            tracing::warn!(hold = answer.hold, "there is no such hold (any more)");
+            tracing::warn!(
+                hold = answer.hold,
+                "there is no hold {} (any more): its answer means nothing",
+                answer.hold
+            );
             return Ok(());
         };
         let Some(index) = self.mirrors.iter().position(|state| state.id == hold.mirror) else {

@@ -299,7 +299,9 @@ impl Core {
                 return self.put_off(work, &removal.entry, at_ms);
             }
             Ok(Removed::Doubtful(why)) => {
-                tracing::warn!(path = %removal.path, why, "not deleted: a scan looks first");
+                let path = &removal.path;
+                // There may be thousands, and the scan says what is wrong with all of them.
+                tracing::debug!(%path, why, "{path}: its copy is not deleted, a scan looks first: {why}");
                 if let Some(state) = self.mirrors.get_mut(removal.mirror) {
                     state.scan.hurry_unless_recent(work.now.mono_ms, DOUBT_MS);
                 }
@@ -445,6 +447,8 @@ impl Core {
             mirror: self.name_of(removal.mirror),
             path: removal.path.clone(),
             class: failure.class,
+            code: failure.code.clone(),
+            request_id: failure.request_id.clone(),
             message: failure.message.clone(),
             blocked,
         });
@@ -514,7 +518,8 @@ impl Core {
                 if wait_ms == REFUSED_MS {
                     tracing::warn!(
                         why = failure.message,
-                        "nothing is deleted: the library does not say whether it has a recycle bin"
+                        "nothing is deleted: the library does not say whether it has a recycle bin: {}",
+                        failure.message
                     );
                     return Ok(());
                 }

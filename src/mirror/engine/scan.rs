@@ -525,6 +525,8 @@ impl Core {
                     .unwrap_or_default(),
                 path: path.clone(),
                 class: Class::Local,
+                code: None,
+                request_id: None,
                 message: message.clone(),
                 blocked: true,
             });

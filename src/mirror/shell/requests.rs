@@ -132,11 +132,11 @@ impl Shell {
             match read(&path) {
                 Ok(request) => taken.push(request),
                 Err(why) => {
-                    tracing::warn!(file = %path.display(), why, "a request cannot be understood");
+                    tracing::warn!(path = %path.display(), why, "the request {} cannot be understood, and is removed: {why}", path.display());
                 }
             }
             if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(file = %path.display(), %error, "cannot remove a request");
+                tracing::warn!(path = %path.display(), %error, "cannot remove the request {}: {error}", path.display());
             }
         }
         taken

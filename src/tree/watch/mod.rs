@@ -294,7 +294,7 @@ impl Watcher {
         if !tops.is_empty() {
             tracing::warn!(
                 directory = %path,
-                "nothing is ever heard from the filesystem of this directory although it changes; it is polled from now on"
+                "{path}: nothing is ever heard from the filesystem of this directory although it changes; it is polled from now on"
             );
             self.shared.hints.add(tops, false);
             self.shared.wake();

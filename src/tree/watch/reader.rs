@@ -84,7 +84,7 @@ impl Thread<'_> {
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
                     let error = std::io::Error::from(errno);
-                    tracing::error!(%error, "cannot wait for events");
+                    tracing::error!(%error, "cannot wait for what the kernel tells of folders: {error}");
                     return;
                 }
             };
@@ -156,7 +156,7 @@ impl Thread<'_> {
                         }
                         Err(errno) => {
                             let error = std::io::Error::from(errno);
-                            tracing::warn!(%error, "the watcher failed; a scan will look for what it missed");
+                            tracing::warn!(%error, "the watcher failed: {error}; a scan looks for what it missed");
                             self.failures += 1;
                             lost = true;
                             over = true;
