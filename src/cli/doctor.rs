@@ -5,6 +5,7 @@
 mod check;
 mod filesystem;
 mod folders;
+mod metrics;
 mod remote;
 mod state;
 
@@ -74,7 +75,8 @@ fn examine(global: &Global, report: &mut Report) -> Result<(), Failure> {
     report.all(others(&config, &problems).map(|problem| Check::of("config", problem)));
     let (check, has_secret) = secret(&config.remote.auth);
     report.say(check);
-    state_folder(&config, &problems, clock, report);
+    let running = state_folder(&config, &problems, clock, report);
+    report.all(metrics::address(config.metrics.listen, running));
     report.say(folders::judge_instances(can_watch, instances));
     folders_of(&config, &problems, clock, report);
     let runtime = runtime()?;
@@ -144,12 +146,14 @@ fn secret(auth: &Auth) -> (Check, bool) {
     }
 }
 
-fn state_folder(config: &Config, problems: &[Problem], clock: Clock, report: &mut Report) {
+/// The state folder; whether a daemon works on it.
+fn state_folder(config: &Config, problems: &[Problem], clock: Clock, report: &mut Report) -> bool {
     let path: &Path = &config.state_dir;
     report.all(state::folder(path, of(problems, "state_dir")));
     let (daemon, running) = state::daemon(path);
     report.all(state::journal(path, &config.mirrors, running, clock.now().unix_ms));
     report.say(daemon);
+    running
 }
 
 fn folders_of(config: &Config, problems: &[Problem], clock: Clock, report: &mut Report) {

@@ -1,17 +1,23 @@
 //! `health`: 0 only when every mirror is current, as the journal and a look at the disk prove it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
 use super::status_view::{self, MirrorView, text};
 use super::{Exit, Failure, Global, output};
-use crate::clock::Clock;
+use crate::clock::{Clock, to_ms};
+use crate::config::parse_duration;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Say nothing, only end with the code
     #[arg(short, long)]
     quiet: bool,
+    /// A complete scan that ended longer ago proves nothing, as in 2h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    max_age: Option<Duration>,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
@@ -21,7 +27,12 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     let reader = super::reader(&config)?;
     // The moment before the look: what changes while it lasts may be missed by it.
     let now_ms = clock.now().unix_ms;
-    let view = status_view::collect_audited(&config, reader.as_ref(), daemon, now_ms)?;
+    let mut view = status_view::collect_audited(&config, reader.as_ref(), daemon, now_ms)?;
+    if let Some(max_age) = args.max_age {
+        for mirror in &mut view.mirrors {
+            doubt(mirror, max_age, now_ms);
+        }
+    }
     let exit = match (view.is_held(), view.is_current()) {
         (true, _) => Exit::Held,
         (false, true) => Exit::Done,
@@ -48,6 +59,22 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
         output::line(&note);
     }
     Ok(exit)
+}
+
+/// What an old scan says is not believed, whatever the disk shows now.
+fn doubt(mirror: &mut MirrorView, max_age: Duration, now_ms: i64) {
+    let scanned_at_ms = mirror.status.as_ref().and_then(|status| status.scanned_at_ms);
+    let Some(at_ms) = scanned_at_ms else { return };
+    if now_ms.saturating_sub(at_ms) <= to_ms(max_age) {
+        return;
+    }
+    let ago = output::ago(at_ms, now_ms);
+    mirror
+        .reasons
+        .push(format!("the last complete scan ended {ago}, longer than --max-age allows"));
+    if mirror.state == "current" {
+        mirror.state = "unknown";
+    }
 }
 
 fn sentence(mirror: &MirrorView) -> String {

@@ -40,6 +40,15 @@ pub use types::{
     Transfer, WatchMode,
 };
 
+/// Reads a duration like `1h30m`.
+///
+/// # Errors
+///
+/// What is wrong with it, and how durations are written.
+pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    units::duration(text).map_err(|wrong| format!("{}; {}", wrong.what, wrong.next))
+}
+
 /// Reads a size like `20MiB`.
 ///
 /// # Errors

@@ -196,6 +196,10 @@ fn health_finds_what_changed_while_nobody_looked() {
     });
     bed.until_current();
     bed.ends(&["health", "-q"], 0);
+    bed.ends(&["health", "--max-age", "1h"], 0);
+    let (out, _) = bed.ends(&["health", "--max-age", "1ms"], 4);
+    assert!(out.contains("docs: unknown: the last complete scan ended"), "{out}");
+    bed.ends(&["health", "--max-age", "soon"], 2);
     stopped(&bed, &daemon);
     // The journal says current, and as of when; it cannot know more.
     let (out, _) = bed.ends(&["status"], 0);

@@ -99,24 +99,34 @@ fn judge_folder(path: &Path, facts: Facts, user: u32) -> Vec<Check> {
     found
 }
 
-/// The journal: readable, and how old what it knows is.
+/// The journal: whole, its size, and how old what it knows is.
 pub(super) fn journal(path: &Path, mirrors: &[Mirror], running: bool, now_ms: i64) -> Vec<Check> {
+    const NAME: &str = "journal";
     // Without the right to look into the folder, it only seems that there is none.
     if let Err(error) = path.join(JOURNAL_FILE).try_exists() {
         let source = JournalError::State { path: path.to_path_buf(), source: error };
         return vec![judge_journal(&source)];
     }
-    let known = Reader::open(path).and_then(|reader| reader.mirrors());
+    let known = Reader::open(path).and_then(|reader| {
+        reader.check()?;
+        reader.mirrors()
+    });
     match known {
         Err(error) => vec![judge_journal(&error)],
-        Ok(known) => mirrors
-            .iter()
-            .map(|mirror| {
+        Ok(known) => {
+            let size = |suffix: &str| {
+                let file = path.join(format!("{JOURNAL_FILE}{suffix}"));
+                std::fs::metadata(file).map_or(0, |meta| meta.len())
+            };
+            let size = output::bytes(size("").saturating_add(size("-wal")));
+            let mut found = vec![Check::ok(NAME, format!("it is whole, and takes {size}"))];
+            found.extend(mirrors.iter().map(|mirror| {
                 let scanned = known.iter().find(|status| status.known.name == mirror.name);
                 let scanned_ms = scanned.and_then(|status| status.scanned_at_ms);
                 judge_age(&mirror.name, scanned_ms, mirror.rescan, running, now_ms)
-            })
-            .collect(),
+            }));
+            found
+        }
     }
 }
 
@@ -159,13 +169,10 @@ fn judge_age(
 ) -> Check {
     const NAME: &str = "journal";
     let Some(scanned_ms) = scanned_ms else {
-        return Check::ok(
-            NAME,
-            format!("it can be read; {mirror} was never scanned completely yet"),
-        );
+        return Check::ok(NAME, format!("{mirror} was never scanned completely yet"));
     };
     let ago = output::ago(scanned_ms, now_ms);
-    let message = format!("it can be read; the last complete scan of {mirror} ended {ago}");
+    let message = format!("the last complete scan of {mirror} ended {ago}");
     let late_ms = to_ms(rescan.saturating_mul(LATE));
     if running && now_ms.saturating_sub(scanned_ms) > late_ms {
         let hint =
