@@ -33,6 +33,8 @@ pub enum Grant {
     Mirror(Rights),
     /// Delete a file, to the recycle bin where there is one.
     DeleteFile,
+    /// Look, list and download: an empty list of rights is enough.
+    Read,
 }
 
 /// What the configuration wants beyond uploading.
@@ -56,7 +58,11 @@ impl Rights {
 impl Grant {
     /// The narrowest list that is enough (sheet section 2).
     pub(super) fn words(self) -> String {
-        let Grant::Mirror(rights) = self else { return "delete_file".to_owned() };
+        let rights = match self {
+            Grant::Mirror(rights) => rights,
+            Grant::DeleteFile => return "delete_file".to_owned(),
+            Grant::Read => return String::new(),
+        };
         let mut words = "upload_file_force,create_directory,move_file,move_directory".to_owned();
         if rights.recycle {
             words.push_str(",delete_file");

@@ -8,7 +8,6 @@ mod guard;
 mod local;
 mod remote;
 mod requests;
-mod rounds;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

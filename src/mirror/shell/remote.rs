@@ -9,14 +9,13 @@ use tokio::sync::mpsc;
 
 use super::Inner;
 use super::local::{File, unreadable};
-use super::rounds::Rounds;
 use crate::digest::{BEGINNING_LEN, Digest};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{DirJobId, Fact, MirrorIndex, RemoteEntry, RemoteListing, TransferId};
 use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
 use crate::relpath::RelPath;
-use crate::smh::{Client, Content, Form, Kind, Operation, Page, RemotePath, Start};
+use crate::smh::{Client, Content, Form, Kind, Operation, Page, RemotePath, Rounds, Start};
 use crate::tree::{ReadError, Reading};
 
 /// Files below this are read into memory before they are sent.

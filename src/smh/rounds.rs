@@ -3,7 +3,7 @@
 /// Brent's way to notice a circle: one marker is remembered, a later one each time the distance doubles. It costs one
 /// text, however long the listing is.
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
+pub struct Rounds {
     remembered: Option<String>,
     steps: u64,
     power: u64,
@@ -11,7 +11,8 @@ pub(super) struct Rounds {
 
 impl Rounds {
     /// Whether `marker` closes a circle.
-    pub(super) fn closes(&mut self, marker: &str) -> bool {
+    #[must_use]
+    pub fn closes(&mut self, marker: &str) -> bool {
         if self.remembered.as_deref() == Some(marker) {
             return true;
         }
