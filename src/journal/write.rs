@@ -41,6 +41,8 @@ pub enum Activity {
     Deleted,
     /// It is gone, and what the library holds under its path is not what this mirror put there.
     LeftAlone,
+    /// `verify` found that its copy is not what was confirmed: it is proven anew.
+    Doubted,
 }
 
 impl Activity {
@@ -59,6 +61,7 @@ impl Activity {
             Activity::Moved => "moved",
             Activity::Deleted => "deleted",
             Activity::LeftAlone => "left-alone",
+            Activity::Doubted => "doubted",
         }
     }
 }

@@ -125,6 +125,8 @@ pub enum Fact {
     Retry(Retry),
     /// A person sets the limit of the bandwidth; `None`: that of the configuration holds again.
     Limit(Option<BandwidthLimit>),
+    /// A person wants copies to be proven anew.
+    Repair(Repair),
     /// Take no new work.
     Stop,
 }
@@ -171,6 +173,15 @@ pub enum Retry {
 /// A limit of the bandwidth as a person sets it; `None`: that of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitRequest(pub Option<BandwidthLimit>);
+
+/// Copies that are not what the journal says, as far as `verify` can tell: they are compared, or sent, again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// Name of the mirror.
+    pub mirror: String,
+    /// Files, and directories with everything below them.
+    pub paths: Vec<RelPath>,
+}
 
 /// What became of a copy that was to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]

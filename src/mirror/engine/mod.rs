@@ -15,6 +15,7 @@ mod orphans;
 mod polls;
 mod relocations;
 mod removals;
+mod repair;
 mod scan;
 mod service;
 mod shortage;
@@ -398,6 +399,7 @@ impl Core {
             Fact::ClockSkew(skew_ms) => self.clock_skewed(work, skew_ms),
             Fact::Retry(retry) => self.retry(work, &retry),
             Fact::Limit(limit) => self.limited(work, limit.as_ref()),
+            Fact::Repair(repair) => self.repair(work, &repair),
             Fact::Stop => {
                 self.stopping = true;
                 Ok(())

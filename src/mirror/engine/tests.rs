@@ -10,7 +10,7 @@ use crate::config::{BandwidthLimit, Names, WatchMode};
 use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
-use crate::mirror::facts::{Event, MirrorSettings, RemoteListing};
+use crate::mirror::facts::{Event, MirrorSettings, RemoteListing, Repair};
 use crate::mirror::step::{Failure, Outcome, Reply, Step};
 use crate::tree::{Absent, DirMark, Found, Kind, RootId, Watching};
 
@@ -164,6 +164,52 @@ fn a_file_that_rested_is_sent_and_synced() {
     let last = finish(&mut hand, started[0].0, 5);
     assert!(matches!(last.events.as_slice(), [Event::Synced { bytes: 5, .. }]));
     assert_eq!(hand.state("f"), (EntryState::Synced, None));
+}
+
+fn repair(path: &str) -> Fact {
+    Fact::Repair(Repair { mirror: "m".into(), paths: vec![rel(path)] })
+}
+
+#[test]
+fn a_copy_that_is_doubted_is_sent_again() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    finish(&mut hand, steps(&turned)[0].0, 5);
+    let turned = hand.turn(vec![repair("f"), repair("none")]);
+    let looked_at = Effect::Look { mirror: 0, paths: vec![rel("f"), rel("none")] };
+    assert!(turned.effects.contains(&looked_at), "{turned:?}");
+    // Without reading: what was confirmed proves nothing now.
+    let started = steps(&turned);
+    assert!(matches!(started.as_slice(), [(_, Step::Start(_))]), "{started:?}");
+    finish(&mut hand, started[0].0, 5);
+    assert_eq!(hand.state("f"), (EntryState::Synced, None));
+}
+
+#[test]
+fn a_doubt_that_comes_while_a_file_is_sent_is_not_answered_by_that() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    let transfer = steps(&turned)[0].0;
+    hand.turn(vec![repair("f")]);
+    let turned = finish(&mut hand, transfer, 5);
+    let again = steps(&turned);
+    assert_eq!(again.len(), 1, "it is sent once more");
+    finish(&mut hand, again[0].0, 5);
+    assert_eq!(hand.state("f"), (EntryState::Synced, None));
+}
+
+#[test]
+fn what_is_doubted_as_a_whole_is_listed_before_anything_is_sent() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    finish(&mut hand, steps(&turned)[0].0, 5);
+    let turned = hand.turn(vec![repair("")]);
+    assert_eq!(steps(&turned), []);
+    let asked = turned.effects.iter().any(|effect| matches!(effect, Effect::ListRemote { .. }));
+    assert!(asked, "{turned:?}");
+    // The library lost everything.
+    let turned = hand.adopt(turned);
+    assert!(matches!(steps(&turned).as_slice(), [(_, Step::Start(_))]), "{turned:?}");
 }
 
 #[test]

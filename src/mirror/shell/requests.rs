@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Shell;
 use crate::config::BandwidthLimit;
-use crate::mirror::facts::{Answer, Fact, LimitRequest, Retry};
+use crate::mirror::facts::{Answer, Fact, LimitRequest, Repair, Retry};
 use crate::relpath::RelPath;
 use crate::tree::{Watching, Wish};
 
@@ -20,6 +20,8 @@ const REQUEST_MAX: u64 = 64 * 1024;
 const REQUESTS: usize = 256;
 /// How complete requests end; others are still being written.
 const SUFFIX: &str = "json";
+/// Bytes of the paths of one request: in hexadecimal, and with what stands around them, they fit.
+const PATHS_MAX: usize = 24 * 1024;
 
 /// A request as it lies in the folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,6 +32,12 @@ enum Request {
         mirror: Option<String>,
         /// Path below its root, in hexadecimal, since names are bytes.
         path: Option<String>,
+    },
+    Repair {
+        /// Name of a mirror.
+        mirror: String,
+        /// Paths below its root, in hexadecimal.
+        paths: Vec<String>,
     },
     Answer {
         /// Number of a hold.
@@ -96,6 +104,47 @@ impl Retry {
     }
 }
 
+impl Repair {
+    /// Leaves this in `folder` for the daemon, in as many requests as it takes. A path that is too long for one is
+    /// asked for by a directory above it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn leave(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+        let mut left = Vec::new();
+        let mut paths = Vec::new();
+        let mut size = 0;
+        for path in &self.paths {
+            let path = shortened(path);
+            // Whatever the length of the path, it takes some room.
+            let more = path.as_bytes().len() + 8;
+            if size + more > PATHS_MAX && !paths.is_empty() {
+                left.push(self.request(std::mem::take(&mut paths)).leave(folder)?);
+                size = 0;
+            }
+            size += more;
+            paths.push(hex::encode(path.as_bytes()));
+        }
+        if !paths.is_empty() {
+            left.push(self.request(paths).leave(folder)?);
+        }
+        Ok(left)
+    }
+
+    fn request(&self, paths: Vec<String>) -> Request {
+        Request::Repair { mirror: self.mirror.clone(), paths }
+    }
+}
+
+/// The path, or the nearest directory above it that fits into a request.
+fn shortened(path: &RelPath) -> RelPath {
+    let mut step = path.clone();
+    while step.as_bytes().len() > PATHS_MAX {
+        step = step.parent().unwrap_or_default();
+    }
+    step
+}
+
 impl Shell {
     /// The tree of the watcher that is the folder of requests: it comes after the mirrors.
     pub(in crate::mirror) fn requests_tree(&self) -> usize {
@@ -156,6 +205,12 @@ fn read(path: &Path) -> Result<Fact, String> {
         Request::Limit { limit } => {
             Ok(Fact::Limit(limit.as_deref().map(BandwidthLimit::parse).transpose()?))
         }
+        Request::Repair { mirror, paths } => {
+            let paths: Result<Vec<_>, _> = paths.iter().map(hex::decode).collect();
+            let paths = paths.map_err(|error| error.to_string())?;
+            let paths = paths.into_iter().map(RelPath::from_bytes).collect();
+            Ok(Fact::Repair(Repair { mirror, paths }))
+        }
         Request::Retry { mirror, path } => {
             let path = match path {
                 Some(path) => hex::decode(path).map_err(|error| error.to_string())?,
@@ -199,6 +254,30 @@ mod tests {
             let file = limit.leave(folder.path()).unwrap();
             assert!(matches!(read(&file), Ok(Fact::Limit(read)) if read == limit.0));
         }
+    }
+
+    #[test]
+    fn paths_to_repair_are_read_back_however_many_and_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = RelPath::from_bytes([b"d/".repeat(10_000), vec![b'x'; 30_000]].concat());
+        let mut paths: Vec<RelPath> =
+            (0..3_000).map(|n| RelPath::from_bytes(format!("a/\u{e9}{n}").into_bytes())).collect();
+        paths.push(long.clone());
+        let repair = Repair { mirror: "m".into(), paths: paths.clone() };
+        let mut back = Vec::new();
+        for file in repair.leave(folder.path()).unwrap() {
+            let Ok(Fact::Repair(read)) = read(&file) else { panic!("{}", file.display()) };
+            assert_eq!(read.mirror, "m");
+            back.extend(read.paths);
+        }
+        let last = back.pop().unwrap();
+        assert!(long.is_within(&last) && last != long, "a directory above it stands for it");
+        paths.pop();
+        assert_eq!(back, paths);
+        assert_eq!(
+            Repair { mirror: "m".into(), paths: Vec::new() }.leave(folder.path()).unwrap().len(),
+            0
+        );
     }
 
     #[test]

@@ -167,6 +167,9 @@ fn step(world: &mut World) {
                 world.answer();
             } else if world.rng.bool() {
                 world.retry();
+                if world.rng.bool() {
+                    world.repair();
+                }
             } else if world.disk.root.is_some() {
                 world.lose_root();
             } else {

@@ -18,8 +18,8 @@ use crate::failure::Class;
 use crate::journal::Journal;
 use crate::mirror::engine::Engine;
 use crate::mirror::facts::{
-    Answer, DirJobId, Doomed, Effect, Fact, MirrorSettings, Relocated, Removed, Retry, Settings,
-    TransferId, Turned,
+    Answer, DirJobId, Doomed, Effect, Fact, MirrorSettings, Relocated, Removed, Repair, Retry,
+    Settings, TransferId, Turned,
 };
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::relpath::RelPath;
@@ -457,6 +457,14 @@ impl World {
 
     pub(super) fn retry(&mut self) {
         self.facts.push_back(Fact::Retry(Retry::All));
+    }
+
+    /// A person has copies proven anew: of an entry, or of everything.
+    pub(super) fn repair(&mut self) {
+        let all = self.disk.paths(|_| true);
+        let one = self.rng.choice(&all).filter(|_| self.rng.u8(0..4) > 0);
+        let paths = vec![one.cloned().unwrap_or_default()];
+        self.facts.push_back(Fact::Repair(Repair { mirror: "m".into(), paths }));
     }
 
     /// Lets the n-th effect that is under way go on.
