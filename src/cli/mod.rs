@@ -26,6 +26,8 @@ mod status;
 mod status_view;
 mod sync;
 mod verdict;
+mod verify;
+mod verify_view;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,6 +105,8 @@ enum Command {
     Reject(holds::AnswerArgs),
     /// Show the limit of the bandwidth, or set another one for the daemon
     Limit(limit::Args),
+    /// Compare folder, journal and library; changes nothing, the exit code tells
+    Verify(verify::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
     /// Look at everything a mirror depends on, and say what to do
@@ -164,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Approve(args) => holds::answer(&global, &args, true),
         Command::Reject(args) => holds::answer(&global, &args, false),
         Command::Limit(args) => limit::run(&global, &args),
+        Command::Verify(args) => verify::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),

@@ -159,7 +159,7 @@ fn descend(page: &Page<'_>, dir: &RelPath, stack: &mut Vec<RelPath>) {
 
 /// An empty folder in the place of a full one is what a missing mount looks like: the same question
 /// as before a scan, so that the answer is the same too.
-fn replaced(
+pub(super) fn replaced(
     reader: &Reader,
     mirror: &KnownMirror,
     lister: &Lister,

@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn dir(name: &str, gone: bool) -> KnownDir {
-        KnownDir { id: DirId(2), name: name.into(), gone }
+        KnownDir { id: DirId(2), name: name.into(), gone, created: true }
     }
 
     fn check(entries: &[Found], files: &[FileRow], dirs: &[KnownDir]) -> Vec<(Finding, String)> {

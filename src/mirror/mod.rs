@@ -21,12 +21,17 @@ mod simulation;
 mod step;
 mod transfer;
 pub mod verdict;
+mod verify;
 
 pub use audit::{Audit, audit};
 pub use audit_page::Finding;
 pub use engine::Engine;
 pub use facts::{
-    Answer, Event, Fact, Finished, LimitRequest, Load, MirrorSettings, Retry, Sent, Settings,
+    Answer, Event, Fact, Finished, LimitRequest, Load, MirrorSettings, Repair, Retry, Sent,
+    Settings,
 };
 pub use run::{Observer, RunError, run};
 pub use shell::Shell;
+pub use verify::{
+    Difference, Extra, Listed, Report, Subject, Tally, Told, VerifyError, Waiting, Why, verify,
+};

@@ -31,4 +31,5 @@ mod settling;
 mod state;
 mod tokens;
 mod units;
+mod verify;
 mod watching;

@@ -17,6 +17,8 @@ pub struct KnownDir {
     pub name: Vec<u8>,
     /// It was absent when it was last looked for.
     pub gone: bool,
+    /// The service acknowledged it.
+    pub created: bool,
 }
 
 impl Reader {
@@ -32,7 +34,8 @@ impl Reader {
         Ok(self
             .connection
             .prepare_cached(
-                "SELECT id, path, gone_at_ms IS NOT NULL FROM dir WHERE mirror_id = ?1 AND path = ?2",
+                "SELECT id, path, gone_at_ms IS NOT NULL, created_at_ms IS NOT NULL FROM dir
+                  WHERE mirror_id = ?1 AND path = ?2",
             )?
             .query_row(params![mirror.0, path.as_bytes()], known_dir)
             .optional()?)
@@ -84,7 +87,7 @@ impl Reader {
             Some(upto) => self
                 .connection
                 .prepare_cached(
-                    "SELECT id, path, gone_at_ms IS NOT NULL FROM dir
+                    "SELECT id, path, gone_at_ms IS NOT NULL, created_at_ms IS NOT NULL FROM dir
                       WHERE parent_id = ?1 AND path > ?2 AND path <= ?3 ORDER BY path",
                 )?
                 .query_map(params![parent.0, after, upto.as_bytes()], known_dir)?
@@ -92,7 +95,7 @@ impl Reader {
             None => self
                 .connection
                 .prepare_cached(
-                    "SELECT id, path, gone_at_ms IS NOT NULL FROM dir
+                    "SELECT id, path, gone_at_ms IS NOT NULL, created_at_ms IS NOT NULL FROM dir
                       WHERE parent_id = ?1 AND path > ?2 ORDER BY path",
                 )?
                 .query_map(params![parent.0, after], known_dir)?
@@ -108,5 +111,6 @@ fn known_dir(row: &rusqlite::Row<'_>) -> rusqlite::Result<KnownDir> {
         id: DirId(row.get(0)?),
         name: path.split().map(|(_, name)| name.to_vec()).unwrap_or_default(),
         gone: row.get(2)?,
+        created: row.get(3)?,
     })
 }
