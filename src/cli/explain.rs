@@ -12,7 +12,7 @@ use super::rule::RuleAt;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
-use crate::journal::{ConditionRow, FileRow, TroublePath};
+use crate::journal::{ConditionRow, FileRow, PartsDone, TroublePath};
 use crate::tree::{Absent, Kind, Skip, forbidden};
 
 #[derive(Debug, clap::Args)]
@@ -110,7 +110,11 @@ impl Answer<'_> {
                 let stage = if upload.posted { "arrived, not confirmed" } else { "being sent" };
                 let (size, since) =
                     (output::bytes(upload.size), output::time(upload.started_at_ms));
-                fact("upload", format!("{size}, {stage}, started at {since}"));
+                let parts = upload.parts.map_or(String::new(), |parts| {
+                    let PartsDone { arrived, of, bytes } = parts;
+                    format!(", {arrived} of {of} parts arrived ({})", output::bytes(bytes))
+                });
+                fact("upload", format!("{size}, {stage}{parts}, started at {since}"));
             }
         }
         if let Some(entry) = &self.trouble {
@@ -148,6 +152,11 @@ impl Answer<'_> {
                 "stage": if u.posted { "posted" } else { "started" },
                 "size": u.size,
                 "since": output::time(u.started_at_ms),
+                "parts": u.parts.map(|parts| json!({
+                    "arrived": parts.arrived,
+                    "of": parts.of,
+                    "bytes": parts.bytes,
+                })),
             })),
             "trouble": self.trouble.as_ref().map(|entry| trouble_json(&entry.trouble)),
             "waits_for": waits.map(Waits::as_str),

@@ -35,7 +35,7 @@ pub(super) const KEYS: [(&str, &[&str]); 7] = [
             "max_delete",
         ],
     ),
-    ("transfer", &["concurrency", "bandwidth_limit"]),
+    ("transfer", &["concurrency", "bandwidth_limit", "multipart_from"]),
     ("log", &["level", "format"]),
     ("metrics", &["listen"]),
 ];

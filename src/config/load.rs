@@ -296,7 +296,18 @@ fn transfer(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Transfer {
         .take(reader, "concurrency", |value| values::number(value, 1, defaults::MOST_CONCURRENCY));
     let limit =
         section.take(reader, "bandwidth_limit", |value| bandwidth::read(values::text(value)?));
+    let multipart_from = section.take(reader, "multipart_from", |value| {
+        let size = units::size(values::text(value)?)?;
+        let (least, most) = defaults::MULTIPART_FROM_RANGE;
+        if (least..=most).contains(&size) {
+            return Ok(size);
+        }
+        let (least, most) = (units::size_text(least), units::size_text(most));
+        let what = format!("{} is out of range", units::size_text(size));
+        Err(Wrong::new(what, format!("write a size from {least} to {most}")))
+    });
     Transfer {
+        multipart_from: multipart_from.unwrap_or(defaults::MULTIPART_FROM),
         concurrency: concurrency.unwrap_or(defaults::CONCURRENCY),
         bandwidth_limit: limit.unwrap_or(defaults::BANDWIDTH_LIMIT),
     }

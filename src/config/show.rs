@@ -67,6 +67,7 @@ impl Config {
     fn transfer_json(&self) -> Value {
         json!({
             "concurrency": self.transfer.concurrency,
+            "multipart_from": units::size_text(self.transfer.multipart_from),
             "bandwidth_limit": self.transfer.bandwidth_limit.to_string(),
         })
     }

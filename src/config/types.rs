@@ -178,6 +178,8 @@ pub struct Transfer {
     pub concurrency: usize,
     /// What all uploads together may send.
     pub bandwidth_limit: BandwidthLimit,
+    /// Files from this size on, in bytes, are sent in parts.
+    pub multipart_from: u64,
 }
 
 /// What is logged and how.

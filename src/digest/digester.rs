@@ -54,6 +54,16 @@ impl Digester {
         }
     }
 
+    /// Goes on after a first piece of a content, which ended on a boundary of the chain and has the full hash `full`.
+    /// The full hash will be that of all of the content; size and crc64 are those of what follows
+    /// (see [`crc64_of_joined`]), and the beginning means nothing.
+    #[must_use]
+    pub fn after(full: Hash) -> Digester {
+        let mut digester = Digester::new();
+        digester.block.update(full.as_bytes());
+        digester
+    }
+
     /// The content goes on with `bytes`.
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.crc.update(bytes);
@@ -89,6 +99,35 @@ impl Digester {
             crc64: self.crc.finalize(),
         }
     }
+}
+
+/// CRC-64/XZ alone, of a content in pieces of any size.
+#[derive(Debug, Clone)]
+pub struct Crc64(Crc);
+
+impl Default for Crc64 {
+    fn default() -> Crc64 {
+        Crc64(Crc::new(CrcAlgorithm::Crc64Xz))
+    }
+}
+
+impl Crc64 {
+    /// The content goes on with `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The content ends here.
+    #[must_use]
+    pub fn finish(self) -> u64 {
+        self.0.finalize()
+    }
+}
+
+/// The CRC-64 of two contents joined, the second of which has `second_len` bytes.
+#[must_use]
+pub fn crc64_of_joined(first: u64, second: u64, second_len: u64) -> u64 {
+    crc_fast::checksum_combine(CrcAlgorithm::Crc64Xz, first, second, second_len)
 }
 
 #[cfg(test)]
@@ -176,6 +215,25 @@ mod tests {
             }
             pieces.update(&bytes[from..]);
             prop_assert_eq!(pieces.finish(), digest(&bytes));
+        }
+
+        #[test]
+        fn parts_make_the_whole(blocks in proptest::collection::vec(1usize..4, 1..5), rest in 0usize..1_048_577) {
+            let lens = blocks.iter().map(|mib| mib * 1_048_576).chain((rest > 0).then_some(rest));
+            let lens: Vec<usize> = lens.collect();
+            let bytes = content(lens.iter().sum());
+            let (mut from, mut full, mut crc64) = (0, None, 0);
+            for len in lens {
+                let mut part = full.map_or_else(Digester::new, Digester::after);
+                part.update(&bytes[from..from + len]);
+                from += len;
+                let part = part.finish();
+                prop_assert_eq!(part.size, len as u64);
+                full = Some(part.full);
+                crc64 = crc64_of_joined(crc64, part.crc64, len as u64);
+            }
+            let whole = digest(&bytes);
+            prop_assert_eq!((full, crc64), (Some(whole.full), whole.crc64));
         }
 
         #[test]

@@ -3,5 +3,5 @@
 mod digester;
 mod hash;
 
-pub use digester::{BEGINNING_LEN, Digest, Digester};
+pub use digester::{BEGINNING_LEN, Crc64, Digest, Digester, crc64_of_joined};
 pub use hash::{Hash, ParseHashError};

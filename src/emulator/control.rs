@@ -60,7 +60,9 @@ pub(super) fn handle(
                 .filter_map(|key| inner.upload(key))
                 .filter(|upload| !upload.confirmed)
                 .count();
-            Ok(Reply::json(200, &json!({"entries": entries, "openUploads": open})))
+            let received = store.received.load(std::sync::atomic::Ordering::Relaxed);
+            let tree = json!({"entries": entries, "openUploads": open, "bytesReceived": received});
+            Ok(Reply::json(200, &tree))
         }
         ("POST", "clock") => {
             let seconds = body["shift_seconds"]
@@ -83,6 +85,10 @@ pub(super) fn handle(
                     }
                     ("recycle_bin", Value::Bool(on)) => {
                         options.recycle_bin = *on;
+                        true
+                    }
+                    ("old_multipart", Value::Bool(old)) => {
+                        options.old_multipart = *old;
                         true
                     }
                     ("form_life_seconds", value) => value

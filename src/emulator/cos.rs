@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -142,15 +143,9 @@ async fn take_form(
                 file.write_all(&piece)?;
             }
             Part::End => {}
-            Part::More => match next_piece(body).await? {
+            Part::More => match take_piece(store, body, sip).await? {
                 Some(_) if parser.is_done() => {}
-                Some(piece) => {
-                    if let Some(sip) = sip {
-                        let ms = (piece.len() as u64).saturating_mul(1000) / sip.max(1);
-                        tokio::time::sleep(Duration::from_millis(ms)).await;
-                    }
-                    parser.feed(&piece);
-                }
+                Some(piece) => parser.feed(&piece),
                 None => break,
             },
         }
@@ -169,6 +164,22 @@ async fn take_form(
         .ok_or_else(|| cos_refuse(400, "MalformedPOSTRequest", "the form has no file"))
 }
 
+/// The next piece of a content, no sooner than `sip` bytes a second allow.
+async fn take_piece(
+    store: &Store,
+    body: &mut Incoming,
+    sip: Option<u64>,
+) -> Result<Option<Bytes>, CosRefusal> {
+    let piece = next_piece(body).await?;
+    let len = piece.as_ref().map_or(0, |piece| piece.len() as u64);
+    store.received.fetch_add(len, Ordering::Relaxed);
+    if let (Some(sip), true) = (sip, len > 0) {
+        let ms = len.saturating_mul(1000) / sip.max(1);
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+    Ok(piece)
+}
+
 /// Takes the content of a simple upload, or one part (sheet section 7).
 pub(super) async fn put(
     store: &Store,
@@ -176,6 +187,7 @@ pub(super) async fn put(
     query: &HashMap<String, String>,
     headers: &HeaderMap,
     body: &mut Incoming,
+    sip: Option<u64>,
 ) -> Answer {
     let length = content_length(headers)?;
     let authorization =
@@ -216,7 +228,7 @@ pub(super) async fn put(
     let mut summing = Summing::new();
     let mut file = File::create(&scratch)?;
     let mut size = 0;
-    while let Some(piece) = next_piece(body).await? {
+    while let Some(piece) = take_piece(store, body, sip).await? {
         size += piece.len() as u64;
         summing.add(&piece);
         file.write_all(&piece)?;

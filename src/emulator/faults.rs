@@ -73,7 +73,7 @@ pub(super) struct Effect {
     /// Answer so many bytes a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) drip: Option<u64>,
-    /// Take so many bytes of a form a second.
+    /// Take so many bytes of content a second, of each request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sip: Option<u64>,
     /// Answer something that is not JSON.

@@ -60,6 +60,8 @@ pub struct Options {
     pub key_life: Duration,
     /// Longest period of a token, whatever is asked for (sheet section 2: 30 minutes were seen).
     pub token_life: Option<Duration>,
+    /// Speaks the old dialect of uploads in parts, whatever is asked for (sheet section 7).
+    pub old_multipart: bool,
 }
 
 /// Certificate and key in PEM files.
@@ -88,6 +90,7 @@ impl Options {
             form_life: Duration::from_secs(600),
             key_life: Duration::from_secs(86_400),
             token_life: None,
+            old_multipart: false,
         }
     }
 }

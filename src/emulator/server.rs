@@ -318,7 +318,12 @@ impl Server {
             _ => "unknown",
         };
         let id = &context.request_id;
-        let fault = self.fault(context, route, key).await;
+        // A rule knows a part by its number.
+        let matched = match context.query.get("partNumber") {
+            Some(number) => format!("{key}?partNumber={number}"),
+            None => key.to_owned(),
+        };
+        let fault = self.fault(context, route, &matched).await;
         let effect = fault.clone().unwrap_or_default();
         if effect.reset == Some(Reset::Before) {
             return (route, key.to_owned(), None, fault);
@@ -340,7 +345,8 @@ impl Server {
                 match route {
                     "cos.post" => cos::post(&self.store, headers, &mut body, effect.sip).await,
                     "cos.put" | "cos.part" => {
-                        cos::put(&self.store, key, &context.query, headers, &mut body).await
+                        let (store, query) = (&self.store, &context.query);
+                        cos::put(store, key, query, headers, &mut body, effect.sip).await
                     }
                     "cos.get" => cos::get(&self.store, key, &context.query, headers),
                     _ => Err(super::reply::cos_refuse(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path as FsPath, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -203,6 +204,8 @@ impl State {
 pub(super) struct Store {
     inner: Mutex<Inner>,
     pub(super) data: PathBuf,
+    /// Bytes of content that came, whatever became of the request.
+    pub(super) received: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -231,6 +234,7 @@ impl Store {
         writeln!(file, "{line}")?;
         fs::rename(&fresh, &path)?;
         Ok(Store {
+            received: AtomicU64::new(0),
             inner: Mutex::new(Inner {
                 state,
                 options,

@@ -141,7 +141,8 @@ pub(super) fn handed_out(
             reply["path"] = json!(format!("/{}", upload.cos_key));
             reply["uploadId"] = json!(upload.upload_id);
             let headers = policy::headers(&upload.cos_key, now_ms, life_ms);
-            match multipart::part_numbers(body.get("partNumberRange"))? {
+            let numbers = multipart::part_numbers(body.get("partNumberRange"))?;
+            match numbers.filter(|_| !inner.options.old_multipart) {
                 None => reply["headers"] = headers,
                 Some(numbers) => {
                     reply["parts"] = numbers

@@ -36,11 +36,11 @@ pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, SetAside};
 pub use query::{
     Counts, EntryState, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror, MirrorStatus,
-    OpenUpload, PendingFile, Reader, SkippedPath, TroublePath, Troubles,
+    OpenUpload, PartsDone, PendingFile, Reader, SkippedPath, TroublePath, Troubles,
 };
 pub use rows::{
     ConditionKind, ConditionRow, ConfirmedRow, DirId, DirRow, DueFile, EntryId, FileRow, MirrorId,
-    MirrorRow, NEVER_MS, RemoteRow, RootIdentity, SkipReason, SkippedRow, TroubleRow,
+    MirrorRow, NEVER_MS, PartRow, RemoteRow, RootIdentity, SkipReason, SkippedRow, TroubleRow,
     UnreadableRow, UploadRow, UploadStage,
 };
 pub use write::{Activity, Turn};

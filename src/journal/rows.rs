@@ -173,6 +173,23 @@ pub struct UploadRow {
     pub expires_at_ms: Option<i64>,
     /// The state of the file that is sent.
     pub fingerprint: Fingerprint,
+    /// Bytes of each part but the last; `None`: one form takes all.
+    pub part_size: Option<u64>,
+    /// What was read of an upload in parts, by number; empty in lists of uploads.
+    pub parts: Vec<PartRow>,
+}
+
+/// A part of an upload that was read, and perhaps sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartRow {
+    /// From 1.
+    pub number: u32,
+    /// CRC-64 of the part.
+    pub crc64: u64,
+    /// SMH's chained hash of the file up to the end of the part.
+    pub full_hash: Hash,
+    /// COS said that it has it. Which parts count is for the service to say.
+    pub sent: bool,
 }
 
 /// What went wrong with an entry.

@@ -3,13 +3,13 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::files::hash;
-use super::rows::{DirId, EntryId, UploadRow, UploadStage};
+use super::rows::{DirId, EntryId, PartRow, UploadRow, UploadStage};
 use super::{JournalError, Turn};
 use crate::digest::Hash;
 use crate::fingerprint::Fingerprint;
 
 const COLUMNS: &str = "dir_id, name, confirm_key, stage, started_at_ms, expires_at_ms, size, mtime_ns, ctime_ns, \
-     inode, full_hash, crc64";
+     inode, full_hash, crc64, part_size";
 
 impl Turn<'_> {
     /// The started upload of a file.
@@ -17,13 +17,73 @@ impl Turn<'_> {
     /// # Errors
     /// What SQLite says.
     pub fn upload(&self, id: &EntryId) -> Result<Option<UploadRow>, JournalError> {
-        Ok(self
+        let found = self
             .tx
             .prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM upload WHERE dir_id = ?1 AND name = ?2"
             ))?
             .query_row(params![id.dir.0, id.name], upload_row)
-            .optional()?)
+            .optional()?;
+        let Some(mut upload) = found else { return Ok(None) };
+        if upload.part_size.is_some() {
+            upload.parts = self.parts(&upload.confirm_key)?;
+        }
+        Ok(Some(upload))
+    }
+
+    fn parts(&self, confirm_key: &str) -> Result<Vec<PartRow>, JournalError> {
+        let mut statement = self.tx.prepare_cached(
+            "SELECT number, crc64, full_hash, sent FROM part WHERE confirm_key = ?1 ORDER BY number",
+        )?;
+        let rows = statement.query_map([confirm_key], |row| {
+            Ok(PartRow {
+                number: row.get(0)?,
+                crc64: row.get::<_, i64>(1)?.cast_unsigned(),
+                full_hash: hash(row, 2)?,
+                sent: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A part of an upload was read.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn part_read(
+        &self,
+        id: &EntryId,
+        number: u32,
+        crc64: u64,
+        full_hash: Hash,
+    ) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "INSERT OR REPLACE INTO part (confirm_key, number, crc64, full_hash)
+                 SELECT confirm_key, ?3, ?4, ?5 FROM upload WHERE dir_id = ?1 AND name = ?2",
+            )?
+            .execute(params![
+                id.dir.0,
+                id.name,
+                number,
+                crc64.cast_signed(),
+                full_hash.as_bytes().to_vec()
+            ])?;
+        Ok(())
+    }
+
+    /// A part of an upload arrived.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn part_sent(&self, id: &EntryId, number: u32) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE part SET sent = 1 WHERE number = ?3 AND confirm_key =
+                     (SELECT confirm_key FROM upload WHERE dir_id = ?1 AND name = ?2)",
+            )?
+            .execute(params![id.dir.0, id.name, number])?;
+        Ok(())
     }
 
     /// Every started upload, in order.
@@ -58,6 +118,7 @@ impl Turn<'_> {
     /// # Errors
     /// What SQLite says.
     pub fn put_upload(&self, upload: &UploadRow) -> Result<(), JournalError> {
+        self.remove_upload(&upload.id)?;
         let (stage, full_hash, crc64) = match upload.stage {
             UploadStage::Started => ("started", None, None),
             UploadStage::Posted { full_hash, crc64 } => {
@@ -66,9 +127,9 @@ impl Turn<'_> {
         };
         self.tx
             .prepare_cached(
-                "INSERT OR REPLACE INTO upload (dir_id, name, confirm_key, stage, started_at_ms, expires_at_ms, size,
-                     mtime_ns, ctime_ns, inode, full_hash, crc64)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                "INSERT INTO upload (dir_id, name, confirm_key, stage, started_at_ms, expires_at_ms, size,
+                     mtime_ns, ctime_ns, inode, full_hash, crc64, part_size)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 upload.id.dir.0,
@@ -83,6 +144,7 @@ impl Turn<'_> {
                 upload.fingerprint.inode.cast_signed(),
                 full_hash.map(|h: Hash| h.as_bytes().to_vec()),
                 crc64,
+                upload.part_size.map(u64::cast_signed),
             ])?;
         Ok(())
     }
@@ -138,5 +200,7 @@ fn upload_row(row: &Row<'_>) -> rusqlite::Result<UploadRow> {
             ctime_ns: row.get(8)?,
             inode: row.get::<_, i64>(9)?.cast_unsigned(),
         },
+        part_size: row.get::<_, Option<i64>>(12)?.map(i64::cast_unsigned),
+        parts: Vec::new(),
     })
 }

@@ -572,6 +572,8 @@ pub struct Settings {
     pub bandwidth_limit: BandwidthLimit,
     /// The time zone of timetables.
     pub zone: TimeZone,
+    /// Files from this size on, in bytes, are sent in parts.
+    pub multipart_from: u64,
     /// One pass, then the end.
     pub once: bool,
     /// Decide, but send nothing.

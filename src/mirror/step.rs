@@ -1,6 +1,6 @@
 //! The steps of an upload, and what can come of them (pure): the words between engine and shell.
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Hash};
 use crate::failure::Class;
 
 /// Which hashes a start sends.
@@ -14,6 +14,19 @@ pub enum Hashes {
     Full,
 }
 
+/// A piece of a large file (sheet section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// From 1, without gaps.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+    /// Where in the file it begins, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
 /// Something the shell does. Every reading step fails unless the file has the expected fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -23,6 +36,29 @@ pub enum Step {
     Start(Hashes),
     /// Send the content with the form of the last start.
     Post,
+    /// Ask for an upload in parts, with the hashes that the service may want.
+    StartParts {
+        /// Which hashes.
+        hashes: Hashes,
+        /// How many parts there will be.
+        parts: u32,
+    },
+    /// Read a part and compute its digests.
+    ReadPart {
+        /// The part.
+        part: Part,
+        /// Chained hash of the file before it; `None` for the first.
+        after: Option<Hash>,
+    },
+    /// Send a part; what is sent must have the crc64 of what was read.
+    SendPart {
+        /// Names the upload.
+        confirm_key: String,
+        /// The part.
+        part: Part,
+        /// CRC-64 of it.
+        crc64: u64,
+    },
     /// Make the file visible.
     Confirm {
         /// Names the upload.
@@ -76,6 +112,20 @@ pub enum Outcome {
         /// When the form expires, milliseconds since the Unix epoch, if the service says.
         expires_at_ms: Option<i64>,
     },
+    /// The digests of a part.
+    PartRead {
+        /// Which.
+        number: u32,
+        /// CRC-64 of it.
+        crc64: u64,
+        /// Chained hash of the file up to its end.
+        full_hash: Hash,
+    },
+    /// A part arrived.
+    PartSent {
+        /// Which.
+        number: u32,
+    },
     /// The service wants the full hash too.
     NeedFullHash,
     /// The library had the content; the file is there.
@@ -105,6 +155,8 @@ pub enum Outcome {
     Queried {
         /// It was.
         confirmed: bool,
+        /// Number and bytes of the parts that arrived, of an upload in parts.
+        parts: Vec<(u32, u64)>,
     },
     /// What is on the remote; `None`: nothing.
     Looked(Option<Remote>),
@@ -183,6 +235,8 @@ impl Outcome {
         match self {
             Outcome::Digested(_) => "digested",
             Outcome::Started { .. } => "started",
+            Outcome::PartRead { .. } => "part-read",
+            Outcome::PartSent { .. } => "part-sent",
             Outcome::NeedFullHash => "need-full-hash",
             Outcome::Instant { .. } => "instant",
             Outcome::Posted { .. } => "posted",

@@ -262,6 +262,7 @@ pub fn assemble(
         concurrency: config.transfer.concurrency,
         bandwidth_limit: config.transfer.bandwidth_limit.clone(),
         zone: TimeZone::system(),
+        multipart_from: config.transfer.multipart_from,
         once: mode != Mode::Daemon,
         dry_run: mode == Mode::DryRun,
         lost_journal: opened.lost,

@@ -105,6 +105,8 @@ const COS_CODES: &[(&str, Class)] = &[
     ("IncompleteBody", Class::Transient),
     ("MissingContentLength", Class::Defect),
     ("NoSuchBucket", Class::Stale),
+    // The parts are not there any more: another upload.
+    ("NoSuchUpload", Class::Stale),
     ("InternalError", Class::Transient),
     ("SlowDown", Class::Throttled),
     ("ServiceUnavailable", Class::Throttled),
@@ -117,7 +119,8 @@ pub(super) fn classify(
     code: Option<&str>,
     message: &str,
 ) -> Class {
-    let table = if operation == Operation::Post { COS_CODES } else { CODES };
+    let at_cos = matches!(operation, Operation::Post | Operation::Part);
+    let table = if at_cos { COS_CODES } else { CODES };
     // The signing data expired, not the token (sheet section 13).
     if status == 403 && message.to_ascii_lowercase().contains("request has expired") {
         return Class::Stale;
@@ -130,7 +133,7 @@ pub(super) fn classify(
         // The same as a refused token (sheet section 2).
         401 => Class::Auth,
         // COS refuses a form, whatever it calls that: only another form can help (sheet section 4).
-        403 if operation == Operation::Post => Class::Stale,
+        403 if at_cos => Class::Stale,
         408 | 425 | 500.. => Class::Transient,
         // Also a 403 with a code that nobody knows: it concerns one call. Taking it for a refusal of
         // who asks would stop all mirrors for one file.

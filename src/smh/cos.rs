@@ -29,7 +29,7 @@ const STALL: Duration = Duration::from_secs(60);
 /// After the last byte, COS may take this long to answer.
 const ANSWER: Duration = Duration::from_secs(120);
 /// Values of a form of this length and more are taken for secrets.
-const SECRET_LEN: usize = 16;
+pub(super) const SECRET_LEN: usize = 16;
 /// How often the watchdog looks.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -172,7 +172,7 @@ fn prefix(form: &Form, boundary: &str) -> Result<Bytes, Error> {
 }
 
 /// Whether bytes still move.
-struct Progress {
+pub(super) struct Progress {
     clock: Clock,
     remaining: AtomicU64,
     moved_at_ms: AtomicI64,
@@ -181,7 +181,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(clock: Clock) -> Progress {
+    pub(super) fn new(clock: Clock) -> Progress {
         Progress {
             clock,
             remaining: AtomicU64::new(0),
@@ -197,7 +197,7 @@ impl Progress {
     }
 
     /// Comes back when the post is stuck.
-    async fn stalled(&self) {
+    pub(super) async fn stalled(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
             if self.held_back.load(Ordering::Relaxed) {
@@ -213,8 +213,8 @@ impl Progress {
     }
 }
 
-/// The form as a body of known length.
-struct FormBody {
+/// The form, or a part, as a body of known length.
+pub(super) struct FormBody {
     prefix: Option<Bytes>,
     stream: ContentStream,
     stream_left: u64,
@@ -233,6 +233,29 @@ struct FormBody {
 type Turn = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 impl FormBody {
+    /// `len` bytes of a stream and nothing else.
+    pub(super) fn bare(
+        len: u64,
+        stream: ContentStream,
+        throttle: &Throttle,
+        meter: Arc<Meter>,
+        progress: Arc<Progress>,
+    ) -> FormBody {
+        progress.remaining.store(len, Ordering::Relaxed);
+        FormBody {
+            prefix: None,
+            stream,
+            stream_left: len,
+            rest: Bytes::new(),
+            waiting: None,
+            throttle: throttle.clone(),
+            suffix: Some(Bytes::new()),
+            remaining: len,
+            meter,
+            progress,
+        }
+    }
+
     /// The next piece of what came from the stream; `None`: nothing is left of it.
     fn next_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.waiting.is_none() && !self.rest.is_empty() {

@@ -15,6 +15,10 @@ pub enum Operation {
     Start,
     /// Post the form to COS.
     Post,
+    /// Send a part of the content to COS.
+    Part,
+    /// Ask for new signatures for parts.
+    Renew,
     /// Make the file visible.
     Confirm,
     /// Ask for the state of an upload.
@@ -40,6 +44,8 @@ impl Operation {
             Operation::List => "list",
             Operation::Start => "start",
             Operation::Post => "post",
+            Operation::Part => "part",
+            Operation::Renew => "renew",
             Operation::Confirm => "confirm",
             Operation::Status => "status",
             Operation::Cancel => "cancel",
@@ -59,6 +65,8 @@ impl Operation {
             Operation::List => "list the remote directory",
             Operation::Start => "start the upload",
             Operation::Post => "send the content",
+            Operation::Part => "send a part of the content",
+            Operation::Renew => "renew the signatures of the upload",
             Operation::Confirm => "confirm the upload",
             Operation::Status => "ask for the state of the upload",
             Operation::Cancel => "cancel the upload",

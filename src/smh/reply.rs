@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// A field value: text, or a number or truth value as text.
-struct Text(String);
+pub(super) struct Text(pub(super) String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
@@ -112,6 +112,20 @@ pub struct UploadState {
     /// Whether it was confirmed.
     #[serde(default)]
     pub confirmed: bool,
+    /// What arrived of an upload in parts.
+    #[serde(default)]
+    pub parts: Vec<Arrived>,
+}
+
+/// A part that COS has (sheet section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Arrived {
+    /// From 1.
+    #[serde(rename = "PartNumber")]
+    pub number: u32,
+    /// Bytes, if the service says.
+    #[serde(rename = "Size", default, deserialize_with = "number")]
+    pub size: Option<u64>,
 }
 
 /// What an entry on the remote is.

@@ -1,5 +1,7 @@
 //! What is asked of SMH, without the secrets (pure). Sheet sections 2, 3, 5, 6, 8 and 9.
 
+use std::ops::RangeInclusive;
+
 use reqwest::Method;
 use serde::Serialize;
 
@@ -34,6 +36,14 @@ struct StartBody {
     beginning_hash: Option<String>,
     /// A string: the service counts beyond the precision of JSON numbers.
     size: String,
+    #[serde(rename = "partNumberRange", skip_serializing_if = "Option::is_none")]
+    parts: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RenewBody {
+    #[serde(rename = "partNumberRange")]
+    parts: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,6 +112,7 @@ impl Place {
             full_hash: full.map(|hash| hash.to_string()),
             beginning_hash: beginning.map(|hash| hash.to_string()),
             size: size.to_string(),
+            parts: None,
         };
         Request {
             operation: Operation::Start,
@@ -110,6 +121,45 @@ impl Place {
             query: format!("conflict_resolution_strategy=overwrite&filesize={size}"),
             body: to_json(&body),
         }
+    }
+
+    /// Section 7. With a range of parts a service that speaks the new dialect signs each of them; one of the old
+    /// dialect does not know the field.
+    pub(super) fn start_parts(
+        &self,
+        path: &RemotePath,
+        size: u64,
+        beginning: Option<Hash>,
+        full: Option<Hash>,
+        parts: RangeInclusive<u32>,
+    ) -> Request {
+        let body = StartBody {
+            full_hash: full.map(|hash| hash.to_string()),
+            beginning_hash: beginning.map(|hash| hash.to_string()),
+            size: size.to_string(),
+            parts: Some(range(&parts)),
+        };
+        Request {
+            query: format!("multipart&conflict_resolution_strategy=overwrite&filesize={size}"),
+            body: to_json(&body),
+            ..self.start_form(path, size, None, None)
+        }
+    }
+
+    /// Section 7.
+    pub(super) fn renew(&self, confirm_key: &str, parts: RangeInclusive<u32>) -> Request {
+        Request {
+            operation: Operation::Renew,
+            method: Method::POST,
+            path: self.path("file", &encode(confirm_key)),
+            query: "renew".into(),
+            body: to_json(&RenewBody { parts: range(&parts) }),
+        }
+    }
+
+    /// Section 6: with what is needed to send parts.
+    pub(super) fn upload_info(&self, confirm_key: &str) -> Request {
+        Request { query: "upload".into(), ..self.upload_status(confirm_key) }
     }
 
     /// Section 5. The strategy is given again, as most clients do (section 13).
@@ -196,6 +246,11 @@ impl Place {
             body: None,
         }
     }
+}
+
+/// As the service writes it (section 7).
+fn range(parts: &RangeInclusive<u32>) -> String {
+    format!("{}-{}", parts.start(), parts.end())
 }
 
 /// Strings and options of strings always have a JSON form.

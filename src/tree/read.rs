@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,7 @@ use rustix::io::Errno;
 use super::entry::{Kind, Meaning, fingerprint, kind};
 use super::root::{Root, RootError};
 use super::way::{Astray, Way};
-use crate::digest::{Digest, Digester};
+use crate::digest::{Crc64, Digest, Digester, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
 
@@ -191,6 +192,73 @@ impl Reading {
         }
         self.check()?;
         Ok(digester.finish())
+    }
+}
+
+impl Reading {
+    /// The digests of `len` bytes from `offset` on: size and crc64 are theirs, the full hash is that of the file up to
+    /// their end. `after`: that up to their beginning.
+    ///
+    /// # Errors
+    /// As [`Reading::pieces`].
+    pub fn digest_part(
+        self,
+        offset: u64,
+        len: u64,
+        after: Option<Hash>,
+    ) -> Result<Digest, ReadError> {
+        let mut digester = after.map_or_else(Digester::new, Digester::after);
+        let mut buffer = vec![0; CHUNK];
+        let mut done = 0;
+        while done < len {
+            let want = usize::try_from(len - done).unwrap_or(CHUNK).min(CHUNK);
+            let part = buffer.get_mut(..want).unwrap_or_default();
+            self.read_at(part, offset + done)?;
+            digester.update(part);
+            done += want as u64;
+        }
+        self.check()?;
+        Ok(digester.finish())
+    }
+
+    /// Hands over `len` bytes from `offset` on. The last piece is handed over only after the file proved to be
+    /// unchanged, and the bytes to be those that were read before.
+    ///
+    /// # Errors
+    /// As [`Reading::pieces`].
+    pub fn part(
+        self,
+        offset: u64,
+        len: u64,
+        crc64: u64,
+        mut piece: impl FnMut(Bytes) -> bool,
+    ) -> Result<(), ReadError> {
+        let mut crc = Crc64::default();
+        let mut done = 0;
+        while done < len {
+            let want = usize::try_from(len - done).unwrap_or(CHUNK).min(CHUNK);
+            let mut buffer = BytesMut::zeroed(want);
+            self.read_at(&mut buffer, offset + done)?;
+            crc.update(&buffer);
+            done += want as u64;
+            if done == len {
+                self.check()?;
+                if std::mem::take(&mut crc).finish() != crc64 {
+                    return Err(ReadError::Changed);
+                }
+            }
+            if !piece(buffer.freeze()) {
+                return Err(ReadError::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        self.file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => ReadError::Changed,
+            _ => ReadError::on_open(&error),
+        })
     }
 }
 

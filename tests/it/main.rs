@@ -20,6 +20,7 @@ mod matrix;
 mod metrics;
 mod mirroring;
 mod moves;
+mod multipart;
 mod names;
 mod outage;
 mod rooms;

@@ -71,6 +71,19 @@ pub struct OpenUpload {
     pub started_at_ms: i64,
     /// Bytes of the state that is sent.
     pub size: u64,
+    /// Of an upload in parts: what arrived, as far as we were told.
+    pub parts: Option<PartsDone>,
+}
+
+/// How far an upload in parts got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartsDone {
+    /// Parts that arrived.
+    pub arrived: u64,
+    /// How many there are.
+    pub of: u64,
+    /// Bytes that arrived.
+    pub bytes: u64,
 }
 
 /// A folder, with everything below it.
@@ -122,13 +135,23 @@ impl Reader {
         let upload = self
             .connection
             .prepare_cached(
-                "SELECT stage = 'posted', started_at_ms, size FROM upload WHERE dir_id = ?1 AND name = ?2",
+                "SELECT stage = 'posted', started_at_ms, size, part_size,
+                        (SELECT count(*) FROM part p WHERE p.confirm_key = u.confirm_key AND p.sent)
+                   FROM upload u WHERE dir_id = ?1 AND name = ?2",
             )?
             .query_row(params![dir, name], |row| {
+                let size = row.get::<_, i64>(2)?.cast_unsigned();
+                let part_size = row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned);
+                let arrived = row.get::<_, i64>(4)?.cast_unsigned();
                 Ok(OpenUpload {
                     posted: row.get(0)?,
                     started_at_ms: row.get(1)?,
-                    size: row.get::<_, i64>(2)?.cast_unsigned(),
+                    size,
+                    parts: part_size.filter(|bytes| *bytes > 0).map(|part_size| PartsDone {
+                        arrived,
+                        of: size.div_ceil(part_size),
+                        bytes: arrived.saturating_mul(part_size).min(size),
+                    }),
                 })
             })
             .optional()?;

@@ -14,7 +14,7 @@ use super::open::{JOURNAL_FILE, Journal, open_reading};
 use super::{JournalError, Kept, meta, migrate};
 use crate::relpath::RelPath;
 
-pub use entries::{EntryState, FileStatus, FolderStatus, OpenUpload};
+pub use entries::{EntryState, FileStatus, FolderStatus, OpenUpload, PartsDone};
 pub use folder::KnownDir;
 pub use history::Happened;
 pub use lists::{PendingFile, SkippedPath, TroublePath, Troubles};

@@ -27,6 +27,16 @@ const THROTTLED_ALONE: u32 = 4;
 /// Entries that are remembered for that.
 const THROTTLED_MAX: usize = 64;
 
+/// How a file came to be synced.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    how: How,
+    /// How long the transfer took, in milliseconds.
+    took_ms: i64,
+    /// Bytes that an earlier run had sent.
+    resumed: u64,
+}
+
 impl Core {
     pub(super) fn ended(
         &mut self,
@@ -58,9 +68,10 @@ impl Core {
                     }
                 }
                 let took_ms = work.now.mono_ms.saturating_sub(began_at_ms);
-                self.synced(work, mirror, &entry, path, confirmed, how, took_ms)
+                let way = Way { how, took_ms, resumed: transfer.resumed() };
+                self.synced(work, mirror, &entry, path, confirmed, way)
             }
-            End::Dropped => Ok(()),
+            End::Dropped | End::Parked => Ok(()),
             End::RootGone => {
                 let Some(state) = self.mirrors.get_mut(mirror) else { return Ok(()) };
                 state.scan.hurry(work.now.mono_ms);
@@ -91,6 +102,10 @@ impl Core {
                 self.file_failed(work, mirror, &entry, &path, failure, Blame::Entry)
             }
             End::Failed(failure) => {
+                if transfer.progressed() {
+                    // It gets on: what failed before does not count against it.
+                    work.turn.remove_trouble(&entry)?;
+                }
                 let blame = self.service_failed(work, &failure, &entry)?;
                 // What failed was an older state: the newer one has its own rest and its own try. Unless what was
                 // started for the older one still has to be settled first: then its failure is in the way.
@@ -157,7 +172,6 @@ impl Core {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one transfer, and what came of it")]
     fn synced(
         &mut self,
         work: &mut Work<'_>,
@@ -165,9 +179,9 @@ impl Core {
         entry: &EntryId,
         path: RelPath,
         confirmed: ConfirmedRow,
-        how: How,
-        took_ms: i64,
+        way: Way,
     ) -> Result<(), JournalError> {
+        let Way { how, took_ms, resumed } = way;
         let now_ms = work.now.unix_ms;
         let sent = confirmed.fingerprint;
         self.succeeded = true;
@@ -198,7 +212,10 @@ impl Core {
             How::Moved => (Activity::Moved, Sent::Moved),
         };
         if let Some(state) = self.mirrors.get(mirror) {
-            let detail = format!("{} bytes", sent.size);
+            let detail = match resumed {
+                0 => format!("{} bytes", sent.size),
+                resumed => format!("{} bytes, {resumed} of them by an earlier run", sent.size),
+            };
             work.turn.record(now_ms, state.id, &path, what, &detail)?;
         }
         let mirror = self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();

@@ -447,11 +447,9 @@ impl Core {
     /// Slots that are free now.
     fn free_slots(&self, now: Now) -> usize {
         let under_way = self.relocations.values().filter(|job| job.is_under_way()).count();
-        let busy = self.transfers.len()
-            + self.dir_jobs.len()
-            + self.listings.len()
-            + self.removals.len()
-            + under_way;
+        let streams: usize = self.transfers.values().map(|a| a.transfer.streams()).sum();
+        let busy =
+            streams + self.dir_jobs.len() + self.listings.len() + self.removals.len() + under_way;
         let slots = self.limiter.slots(now.mono_ms);
         self.gate.slots().map_or(slots, |most| most.min(slots)).saturating_sub(busy)
     }

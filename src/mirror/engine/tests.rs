@@ -65,6 +65,7 @@ impl Hand {
             concurrency: 4,
             bandwidth_limit: BandwidthLimit::Always(None),
             zone: TimeZone::UTC,
+            multipart_from: u64::MAX,
             once: false,
             dry_run: false,
             lost_journal: None,

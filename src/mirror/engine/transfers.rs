@@ -177,8 +177,13 @@ impl Core {
                 Some(_) => self.tries(work, &row.id)?,
                 None => 0,
             };
-            let known =
-                Known { seen: row.seen, confirmed: row.confirmed, remote, unsure: row.unsure };
+            let known = Known {
+                seen: row.seen,
+                confirmed: row.confirmed,
+                remote,
+                unsure: row.unsure,
+                multipart_from: self.settings.multipart_from,
+            };
             let source = match &upload {
                 Some(_) => None,
                 None => self.source_of(work, mirror, &row)?,
@@ -253,6 +258,9 @@ impl Core {
         }
         let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
         let mirror = active.mirror;
+        let streams = self.streams_for(work, number);
+        let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
+        active.transfer.allow(streams);
         let elsewhere =
             outcome.place().filter(|path| *path != active.transfer.target).map(<[_]>::to_vec);
         let decision = active.transfer.on(outcome);
@@ -284,7 +292,7 @@ impl Core {
         let Some(active) = self.transfers.get(&number) else { return Ok(()) };
         match decision.note {
             None => {}
-            Some(Note::Started { confirm_key, expires_at_ms }) => {
+            Some(Note::Started { confirm_key, expires_at_ms, part_size }) => {
                 work.turn.put_upload(&UploadRow {
                     id: active.entry.clone(),
                     confirm_key,
@@ -292,14 +300,28 @@ impl Core {
                     started_at_ms: work.now.unix_ms,
                     expires_at_ms,
                     fingerprint: active.transfer.fingerprint,
+                    part_size,
+                    parts: Vec::new(),
                 })?;
+            }
+            Some(Note::PartRead { number, crc64, full_hash }) => {
+                work.turn.part_read(&active.entry, number, crc64, full_hash)?;
+            }
+            Some(Note::PartSent { number }) => {
+                work.turn.part_sent(&active.entry, number)?;
+                self.part_arrived(work)?;
             }
             Some(Note::Posted { full_hash, crc64 }) => {
                 work.turn.upload_posted(&active.entry, full_hash, crc64)?;
             }
             Some(Note::Forgotten) => work.turn.remove_upload(&active.entry)?,
         }
+        let Some(active) = self.transfers.get(&number) else { return Ok(()) };
         match decision.next {
+            Next::Steps(steps) => {
+                work.out.effects.extend(steps.into_iter().map(|step| active.effect(number, step)));
+                Ok(())
+            }
             Next::Step(Step::DeleteCopy { path, .. })
                 // The journal knows a file that has its copy there: then it may not be a copy of this one.
                 if self.mirrored_at(work, active.mirror, &path)?.is_some() =>
@@ -313,14 +335,7 @@ impl Core {
                     // Should it come back meanwhile, what was confirmed there proves nothing.
                     work.turn.set_unsure(gone, work.now.unix_ms)?;
                 }
-                work.out.effects.push(Effect::Step {
-                    transfer: number,
-                    mirror: active.mirror,
-                    path: active.path.clone(),
-                    target: active.transfer.target.clone(),
-                    fingerprint: active.transfer.fingerprint,
-                    step,
-                });
+                work.out.effects.push(active.effect(number, step));
                 Ok(())
             }
             Next::End(end) => {
@@ -341,6 +356,25 @@ impl Core {
                 Ok(())
             }
         }
+    }
+
+    /// Connections that a transfer may use: those it has, and what nobody else wants. None when the work is to end.
+    fn streams_for(&self, work: &Work<'_>, number: TransferId) -> usize {
+        if self.stopping {
+            return 0;
+        }
+        let own = self.transfers.get(&number).map_or(1, |active| active.transfer.streams());
+        match self.small.is_empty() && self.large.is_empty() {
+            true => own.saturating_add(self.free_slots(work.now)),
+            // What waits for a slot gets the next one.
+            false => 1,
+        }
+    }
+
+    /// A part of a large file arrived: as far as the service is concerned, a success like any other.
+    fn part_arrived(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        self.succeeded = true;
+        self.service_answered(work)
     }
 
     /// The file that has its copy at a place in the library, as far as the journal knows.
@@ -366,6 +400,19 @@ impl Core {
     fn tries(&self, work: &Work<'_>, id: &EntryId) -> Result<u32, JournalError> {
         let trouble = work.turn.trouble(id)?;
         Ok(trouble.filter(|t| t.class != Class::Quota).map_or(0, |t| t.attempts))
+    }
+}
+
+impl Active {
+    fn effect(&self, number: TransferId, step: Step) -> Effect {
+        Effect::Step {
+            transfer: number,
+            mirror: self.mirror,
+            path: self.path.clone(),
+            target: self.transfer.target.clone(),
+            fingerprint: self.transfer.fingerprint,
+            step,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod follow;
 mod guard;
 mod local;
+mod parts;
 mod remote;
 mod requests;
 
@@ -52,6 +53,8 @@ struct Inner {
     requests: Option<PathBuf>,
     /// Forms are secrets: they live here, by transfer, and nowhere else.
     forms: Mutex<HashMap<TransferId, Form>>,
+    /// The same for uploads in parts.
+    signings: parts::Signings,
     facts: mpsc::Sender<Fact>,
     /// The difference of the clocks that was last reported, in milliseconds.
     skew_ms: AtomicI64,
@@ -80,6 +83,7 @@ impl Shell {
                 mirrors,
                 requests,
                 forms: Mutex::new(HashMap::new()),
+                signings: parts::Signings::default(),
                 facts,
                 skew_ms: AtomicI64::new(0),
             }),
@@ -138,6 +142,7 @@ impl Shell {
         match effect {
             Effect::Forget(transfer) => {
                 inner.forms.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
+                inner.signings.forget(transfer);
             }
             Effect::Root(mirror) => {
                 tokio::task::spawn_blocking(move || inner.look_at_root(mirror));

@@ -9,13 +9,16 @@ use tokio::sync::mpsc;
 
 use super::Inner;
 use super::local::{File, unreadable};
-use crate::digest::{BEGINNING_LEN, Digest};
+use super::parts::read_part;
+use crate::digest::{BEGINNING_LEN, Digest, Hash};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{DirJobId, Fact, MirrorIndex, RemoteEntry, RemoteListing, TransferId};
 use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
 use crate::relpath::RelPath;
-use crate::smh::{Client, Content, Form, Kind, Operation, Page, RemotePath, Rounds, Start};
+use crate::smh::{
+    Client, Confirmed, Content, Form, Kind, Operation, Page, RemotePath, Rounds, Start,
+};
 use crate::tree::{ReadError, Reading};
 
 /// Files below this are read into memory before they are sent.
@@ -107,6 +110,13 @@ impl Inner {
                     ))),
                 }
             }
+            Step::StartParts { hashes, parts } => {
+                self.start_parts(transfer, client, &file, &remote, hashes, parts).await
+            }
+            Step::ReadPart { part, after } => read_part(&file, part, after).await,
+            Step::SendPart { confirm_key, part, crc64 } => {
+                self.send_part(transfer, client, &file, &confirm_key, part, crc64).await
+            }
             Step::Confirm { confirm_key, crc64, pause_ms } => {
                 if pause_ms > 0 {
                     tokio::time::sleep(Duration::from_millis(pause_ms.unsigned_abs())).await;
@@ -131,7 +141,14 @@ impl Inner {
             Step::Query { confirm_key } => client
                 .upload_status(&confirm_key)
                 .await
-                .map(|state| Outcome::Queried { confirmed: state.confirmed })
+                .map(|state| Outcome::Queried {
+                    confirmed: state.confirmed,
+                    parts: state
+                        .parts
+                        .into_iter()
+                        .filter_map(|part| Some((part.number, part.size?)))
+                        .collect(),
+                })
                 .map_err(refused),
             Step::Cancel { confirm_key } => {
                 client.cancel_upload(&confirm_key).await.map(|()| Outcome::Done).map_err(refused)
@@ -165,30 +182,10 @@ impl Inner {
         hashes: Hashes,
     ) -> Result<Outcome, Outcome> {
         let size = file.fingerprint.size;
-        let (beginning, full, digest) = match hashes {
-            Hashes::None => {
-                // Only whether it still is what it was.
-                file.blocking(|_| Ok(())).await?;
-                (None, None, None)
-            }
-            Hashes::Beginning => {
-                let digest = file.blocking(|r| r.digest_beginning(BEGINNING_LEN)).await?;
-                (Some(digest.beginning), None, (size <= BEGINNING_LEN).then_some(digest))
-            }
-            Hashes::Full => {
-                let digest = file.blocking(Reading::digest).await?;
-                (Some(digest.beginning), Some(digest.full), Some(digest))
-            }
-        };
+        let (beginning, full, digest) = hashed(file, hashes).await?;
         match client.start_form(remote, size, beginning, full).await.map_err(refused)? {
             Start::NeedFullHash => Ok(Outcome::NeedFullHash),
-            Start::Instant(confirmed) => {
-                let digest = match digest {
-                    Some(digest) => digest,
-                    None => file.blocking(Reading::digest).await?,
-                };
-                Ok(Outcome::Instant { digest, reply: reply(confirmed) })
-            }
+            Start::Instant(confirmed) => instant(file, digest, confirmed).await,
             Start::Form(form) => {
                 let confirm_key = form.confirm_key.clone();
                 let expires_at_ms = form.expires_at_ms;
@@ -210,6 +207,42 @@ fn mind_the_limit(client: &Client, file: &File, form: &Form) {
             "the limit of the bandwidth makes this upload longer than its form is good for; if the service refuses it, raise the limit (`smh-mirror limit`)"
         );
     }
+}
+
+/// The hashes that a start sends; and the whole digest, if it came out.
+pub(super) async fn hashed(
+    file: &File,
+    hashes: Hashes,
+) -> Result<(Option<Hash>, Option<Hash>, Option<Digest>), Outcome> {
+    match hashes {
+        Hashes::None => {
+            // Only whether it still is what it was.
+            file.blocking(|_| Ok(())).await?;
+            Ok((None, None, None))
+        }
+        Hashes::Beginning => {
+            let digest = file.blocking(|r| r.digest_beginning(BEGINNING_LEN)).await?;
+            let whole = file.fingerprint.size <= BEGINNING_LEN;
+            Ok((Some(digest.beginning), None, whole.then_some(digest)))
+        }
+        Hashes::Full => {
+            let digest = file.blocking(Reading::digest).await?;
+            Ok((Some(digest.beginning), Some(digest.full), Some(digest)))
+        }
+    }
+}
+
+/// The library had the content: what was it?
+pub(super) async fn instant(
+    file: &File,
+    digest: Option<Digest>,
+    confirmed: Confirmed,
+) -> Result<Outcome, Outcome> {
+    let digest = match digest {
+        Some(digest) => digest,
+        None => file.blocking(Reading::digest).await?,
+    };
+    Ok(Outcome::Instant { digest, reply: reply(confirmed) })
 }
 
 /// Sends the content; what was sent is what was hashed, in one pass.
@@ -275,7 +308,7 @@ fn is_nothing(failure: &Failure) -> bool {
     failure.is(&["DirectoryNotFound", "PathNotFound", "InvalidSpaceOrDirectoryPath"])
 }
 
-fn reply(confirmed: crate::smh::Confirmed) -> Reply {
+fn reply(confirmed: Confirmed) -> Reply {
     Reply { path: confirmed.path, size: confirmed.size, crc64: confirmed.crc64 }
 }
 
@@ -294,7 +327,7 @@ pub(super) fn failure(error: crate::smh::Error) -> Failure {
     }
 }
 
-fn refused(error: crate::smh::Error) -> Outcome {
+pub(super) fn refused(error: crate::smh::Error) -> Outcome {
     Outcome::Failed(failure(error))
 }
 

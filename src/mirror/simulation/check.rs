@@ -3,15 +3,18 @@
 use super::disk::Node;
 use super::world::{CONCURRENCY, World};
 use crate::journal::NEVER_MS;
+use crate::mirror::facts::TransferId;
 use crate::relpath::RelPath;
 
 /// After every step.
 pub(super) fn invariants(world: &mut World) {
     // (8) bounded; and two uploads of one path never race.
-    let mut paths = world.transfers_in_flight();
-    assert!(paths.len() <= CONCURRENCY, "{} transfers at a time", paths.len());
-    paths.sort();
-    assert!(paths.windows(2).all(|pair| pair[0] != pair[1]), "two uploads of one path: {paths:?}");
+    let mut running = world.transfers_in_flight();
+    assert!(running.len() <= CONCURRENCY, "{} connections at a time", running.len());
+    running.sort();
+    running.dedup();
+    let of_one_path = |pair: &[(RelPath, TransferId)]| pair[0].0 == pair[1].0;
+    assert!(!running.windows(2).any(of_one_path), "two uploads of one path: {running:?}");
     let rows = world.engine().journal().all_files().expect("the journal can be read");
     for (path, row) in &rows {
         let target = world.target(path);

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::digest::{BEGINNING_LEN, Digest, Hash};
+use crate::digest::{BEGINNING_LEN, Digest, Hash, crc64_of_joined};
 use crate::fingerprint::Fingerprint;
+use crate::mirror::step::Part;
 use crate::relpath::RelPath;
 use crate::tree::{Absent, DirMark, Found, Kind, Skip};
 
@@ -22,6 +23,18 @@ impl Content {
 
     pub(super) fn crc64(self) -> u64 {
         mix(self.id ^ mix(self.size))
+    }
+
+    /// Chained hash up to the end of a part, and crc64 of the part. Together the parts make the digest of the whole.
+    pub(super) fn part(self, part: Part) -> (Hash, u64) {
+        let salted = |number: u32| mix(self.crc64() ^ mix(u64::from(number)));
+        if part.number < part.of {
+            let other = Content { id: salted(part.number) ^ part.len, size: 1 };
+            return (other.digest().full, salted(part.number));
+        }
+        let each = part.offset / u64::from((part.of - 1).max(1));
+        let before = (1..part.of).fold(0, |crc64, n| crc64_of_joined(crc64, salted(n), each));
+        (self.digest().full, self.crc64() ^ crc64_of_joined(before, 0, part.len))
     }
 
     pub(super) fn digest(self) -> Digest {

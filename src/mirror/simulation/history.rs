@@ -18,7 +18,8 @@ const NAMES: &[&[u8]] = &[b"a", b"b", b"c", b"d", b"poison"];
 const ESCAPED: &[&[u8]] = &[b"a:b", b"a%3Ab", b"\xff", b"d.", b"poison?"];
 /// Names that are always taken, and not always written in the same way.
 const EITHER: &[&[u8]] = &[b"a", b"a%3Ab", b" c", b"d.", b"poison"];
-const SIZES: &[u64] = &[0, 7, 7, 100, BEGINNING_LEN, BEGINNING_LEN + 5, 9 * BEGINNING_LEN];
+const SIZES: &[u64] =
+    &[0, 7, 7, 100, BEGINNING_LEN, BEGINNING_LEN + 5, 2 * BEGINNING_LEN + 5, 9 * BEGINNING_LEN];
 
 /// A history that is made again from its seed.
 #[derive(Debug, Clone, Copy)]

@@ -8,14 +8,34 @@ use super::disk::Content;
 use crate::digest::BEGINNING_LEN;
 use crate::failure::Class;
 use crate::mirror::facts::{Relocated, RemoteEntry, RemoteListing, Removed};
-use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Reply};
+use crate::mirror::step::{Failure, Hashes, Outcome, Part, Remote, Reply};
 
 /// A started upload.
 #[derive(Debug, Clone)]
 struct Upload {
     target: Vec<String>,
     object: Option<Content>,
+    /// Of an upload in parts: how many there are to be, and what arrived, from which content.
+    parts: Option<u32>,
+    arrived: BTreeMap<u32, (Content, u64)>,
     confirmed: bool,
+}
+
+impl Upload {
+    /// What COS has of it.
+    fn content(&self) -> Result<Content, Failure> {
+        let Some(parts) = self.parts else {
+            return self.object.ok_or_else(|| refusal(Class::Transient, "UploadIncomplete"));
+        };
+        if (1..=parts).any(|number| !self.arrived.contains_key(&number)) {
+            return Err(refusal(Class::Transient, "MultipartUploadIncomplete"));
+        }
+        let mut contents = self.arrived.values().map(|(content, _)| *content);
+        let first = contents.next().unwrap_or(Content { id: 0, size: 0 });
+        // Parts of different contents make one that nobody ever had.
+        let mixed = contents.filter(|content| *content != first).count() as u64;
+        Ok(Content { id: first.id ^ mixed << 59, ..first })
+    }
 }
 
 /// The library.
@@ -96,6 +116,7 @@ impl Service {
         target: &[String],
         content: Content,
         hashes: Hashes,
+        parts: Option<u32>,
     ) -> Result<Outcome, Failure> {
         if target.last().is_some_and(|name| name.contains("poison")) {
             return Err(refusal(Class::Permanent, "SensitiveContentRecognized"));
@@ -118,7 +139,13 @@ impl Service {
         }
         self.next_key += 1;
         let key = format!("key-{}", self.next_key);
-        let upload = Upload { target: target.to_vec(), object: None, confirmed: false };
+        let upload = Upload {
+            target: target.to_vec(),
+            object: None,
+            parts,
+            arrived: BTreeMap::new(),
+            confirmed: false,
+        };
         self.uploads.insert(key.clone(), upload);
         Ok(Outcome::Started { confirm_key: key, expires_at_ms: None })
     }
@@ -135,6 +162,22 @@ impl Service {
         }
     }
 
+    /// A part arrives.
+    pub(super) fn take_part(
+        &mut self,
+        key: &str,
+        part: Part,
+        content: Content,
+    ) -> Result<(), Failure> {
+        match self.uploads.get_mut(key).filter(|upload| !upload.confirmed) {
+            Some(upload) => {
+                upload.arrived.insert(part.number, (content, part.len));
+                Ok(())
+            }
+            None => Err(refusal(Class::Stale, "NoSuchUpload")),
+        }
+    }
+
     /// `rename`: another client was at the same path this moment, and the copy gets another name.
     pub(super) fn confirm(
         &mut self,
@@ -148,9 +191,7 @@ impl Service {
         if upload.confirmed {
             return Err(refusal(Class::Stale, "UploadComplete"));
         }
-        let Some(object) = upload.object else {
-            return Err(refusal(Class::Transient, "UploadIncomplete"));
-        };
+        let object = upload.content()?;
         if object.crc64() != crc64 {
             return Err(refusal(Class::Defect, "BadCrc64"));
         }
@@ -178,7 +219,10 @@ impl Service {
 
     pub(super) fn query(&self, key: &str) -> Result<Outcome, Failure> {
         match self.uploads.get(key) {
-            Some(upload) => Ok(Outcome::Queried { confirmed: upload.confirmed }),
+            Some(upload) => Ok(Outcome::Queried {
+                confirmed: upload.confirmed,
+                parts: upload.arrived.iter().map(|(number, (_, len))| (*number, *len)).collect(),
+            }),
             None => Err(refusal(Class::Stale, "UploadNotFound")),
         }
     }

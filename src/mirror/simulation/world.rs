@@ -28,6 +28,8 @@ use crate::tree::{RootError, RootId, Watching, local_name, remote_path};
 /// Entries of one page of a listing: few, so that directories change between pages.
 const PAGE: usize = 3;
 pub(super) const CONCURRENCY: usize = 4;
+/// Some of the files that are made are sent in parts.
+const MULTIPART_FROM: u64 = 2 * crate::digest::BEGINNING_LEN;
 
 /// What goes wrong in a history.
 #[derive(Debug, Clone, Copy)]
@@ -188,6 +190,7 @@ impl World {
             concurrency: CONCURRENCY,
             bandwidth_limit: BandwidthLimit::Always(None),
             zone: TimeZone::UTC,
+            multipart_from: MULTIPART_FROM,
             once: false,
             dry_run: false,
             lost_journal: None,
@@ -242,14 +245,14 @@ impl World {
         self.flights.len()
     }
 
-    /// Paths of the transfers that are under way.
-    pub(super) fn transfers_in_flight(&self) -> Vec<RelPath> {
+    /// Path and transfer of each step that uses a connection: to read a part takes none.
+    pub(super) fn transfers_in_flight(&self) -> Vec<(RelPath, TransferId)> {
         self.flights
             .iter()
             .filter_map(|flight| match flight {
-                Flight::Ready(Effect::Step { path, .. }) | Flight::Posting { path, .. } => {
-                    Some(path.clone())
-                }
+                Flight::Ready(Effect::Step { step: Step::ReadPart { .. }, .. }) => None,
+                Flight::Ready(Effect::Step { path, transfer, .. })
+                | Flight::Posting { path, transfer, .. } => Some((path.clone(), *transfer)),
                 Flight::Ready(_) | Flight::Listing { .. } => None,
             })
             .collect()
@@ -371,8 +374,20 @@ impl World {
                 }
             }
             Flight::Ready(Effect::Step { step, path, target, .. }) => {
-                if let (Step::Start(hashes), Some((content, ..))) = (step, self.disk.file(&path)) {
-                    let _ = self.service.start(&target, content, hashes);
+                let Some((content, ..)) = self.disk.file(&path) else { return };
+                match step {
+                    Step::Start(hashes) => {
+                        let _ = self.service.start(&target, content, hashes, None);
+                    }
+                    Step::StartParts { hashes, parts } => {
+                        let _ = self.service.start(&target, content, hashes, Some(parts));
+                    }
+                    Step::SendPart { confirm_key, part, crc64 }
+                        if content.part(part).1 == crc64 =>
+                    {
+                        let _ = self.service.take_part(&confirm_key, part, content);
+                    }
+                    _ => {}
                 }
             }
             Flight::Ready(Effect::Directory { target, .. }) => {

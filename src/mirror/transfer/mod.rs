@@ -4,6 +4,7 @@
 //! Whatever the journal must know before a step is part of the same decision: the engine commits it
 //! and hands the step out afterwards.
 
+mod parts;
 mod recover;
 mod words;
 
@@ -11,7 +12,8 @@ use super::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
 use crate::digest::{BEGINNING_LEN, Digest, Hash};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
-use crate::journal::{ConfirmedRow, RemoteRow, UploadRow, UploadStage};
+use crate::journal::{ConfirmedRow, PartRow, RemoteRow, UploadRow, UploadStage};
+use parts::{Parts, Plan, Stop};
 use recover::{Recovery, recovery};
 pub(super) use words::{Decision, End, How, Next, Note};
 
@@ -50,6 +52,8 @@ enum State {
     Posting {
         confirm_key: String,
     },
+    /// Parts are read and sent, several at a time.
+    Sending(Parts),
     Confirming {
         confirm_key: String,
         sent: Sent,
@@ -89,6 +93,8 @@ pub(super) struct Known {
     pub(super) remote: Option<RemoteRow>,
     /// Something else than that may be visible by now: none of it proves anything.
     pub(super) unsure: bool,
+    /// From this size on, in bytes, it is sent in parts.
+    pub(super) multipart_from: u64,
 }
 
 /// A file that is gone: this may be it, under another name.
@@ -114,9 +120,42 @@ pub(super) struct Transfer {
     state: State,
     starts: u32,
     may_be_visible: bool,
+    multipart_from: u64,
+    /// How the file is cut, if it is sent in parts, and what earlier runs read of them.
+    plan: Option<Plan>,
+    rows: Vec<PartRow>,
+    /// Connections that may be used.
+    streams: usize,
+    /// The service was asked which parts are missing although all had arrived.
+    asked_again: bool,
+    /// Bytes that had arrived when the upload was taken up.
+    resumed: u64,
+    /// Parts arrived in this transfer.
+    progressed: bool,
 }
 
 impl Transfer {
+    fn new(target: Vec<String>, fingerprint: Fingerprint) -> Transfer {
+        Transfer {
+            target,
+            fingerprint,
+            current: None,
+            confirmed: None,
+            remote: None,
+            source: None,
+            state: State::Dropping,
+            starts: 0,
+            may_be_visible: false,
+            multipart_from: u64::MAX,
+            plan: None,
+            rows: Vec::new(),
+            streams: 1,
+            asked_again: false,
+            resumed: 0,
+            progressed: false,
+        }
+    }
+
     /// Begins, or takes up what `upload` of an earlier run left, which failed `tries` times in a row.
     pub(super) fn begin(
         target: Vec<String>,
@@ -126,15 +165,12 @@ impl Transfer {
         source: Option<Source>,
     ) -> (Transfer, Decision) {
         let mut transfer = Transfer {
-            target,
-            fingerprint: known.seen,
             current: Some(known.seen),
             confirmed: known.confirmed.filter(|_| !known.unsure),
             remote: known.remote.filter(|_| !known.unsure),
             source,
-            state: State::Dropping,
-            starts: 0,
-            may_be_visible: false,
+            multipart_from: known.multipart_from,
+            ..Transfer::new(target, known.seen)
         };
         let decision = match upload {
             None => transfer.fresh(None),
@@ -149,26 +185,41 @@ impl Transfer {
         self.may_be_visible
     }
 
+    /// Connections that it uses now: at least the one that every transfer has.
+    pub(super) fn streams(&self) -> usize {
+        match &self.state {
+            State::Sending(parts) => parts.streams().max(1),
+            _ => 1,
+        }
+    }
+
+    /// How many connections it may use from now on. None: what is under way ends, and the parts that are left wait.
+    pub(super) fn allow(&mut self, streams: usize) {
+        self.streams = streams;
+    }
+
+    /// Bytes that had arrived before this transfer began.
+    pub(super) fn resumed(&self) -> u64 {
+        self.resumed
+    }
+
+    /// Whether parts arrived in this transfer.
+    pub(super) fn progressed(&self) -> bool {
+        self.progressed
+    }
+
     /// Settles what was started for a file that is gone or no longer mirrored: content that arrived whole is
     /// confirmed, anything else is cancelled.
     pub(super) fn settle(target: Vec<String>, upload: &UploadRow) -> (Transfer, Decision) {
-        let mut transfer = Transfer {
-            target,
-            fingerprint: upload.fingerprint,
-            current: None,
-            confirmed: None,
-            remote: None,
-            source: None,
-            state: State::Dropping,
-            starts: 0,
-            may_be_visible: false,
-        };
+        let mut transfer = Transfer::new(target, upload.fingerprint);
         let decision = transfer.take_up(upload, 0);
         (transfer, decision)
     }
 
     fn take_up(&mut self, upload: &UploadRow, tries: u32) -> Decision {
         let confirm_key = upload.confirm_key.clone();
+        self.plan = Plan::of_row(upload.fingerprint.size, upload.part_size);
+        self.rows = upload.parts.clone();
         match (recovery(upload, self.current, tries), upload.stage) {
             (Recovery::Confirm, UploadStage::Posted { full_hash, crc64 }) => {
                 self.fingerprint = upload.fingerprint;
@@ -201,12 +252,18 @@ impl Transfer {
 
     /// The content has to be sent, unless the library has it.
     fn upload(&mut self, note: Option<Note>) -> Decision {
-        if self.fingerprint.size > FORM_MAX {
-            let failure = Failure::new(
-                Class::Permanent,
-                "larger than 5 GB: the service takes no larger file by form upload",
-            );
-            return Decision { note, next: Next::End(End::Failed(failure)) };
+        let size = self.fingerprint.size;
+        self.rows = Vec::new();
+        self.plan = None;
+        if size >= self.multipart_from.max(1) || size > FORM_MAX {
+            self.plan = Plan::new(size);
+            if self.plan.is_none() {
+                let failure = Failure::new(
+                    Class::Permanent,
+                    "larger than 48.8 TB: the service takes no larger file",
+                );
+                return Decision { note, next: Next::End(End::Failed(failure)) };
+            }
         }
         self.start(self.first_hashes(), note)
     }
@@ -221,7 +278,14 @@ impl Transfer {
         // Only the full hash can be answered with a file that exists at once.
         self.may_be_visible |= hashes == Hashes::Full;
         self.state = State::Starting(hashes);
-        Decision { note, next: Next::Step(Step::Start(hashes)) }
+        Decision { note, next: Next::Step(self.start_step(hashes)) }
+    }
+
+    fn start_step(&self, hashes: Hashes) -> Step {
+        match self.plan {
+            None => Step::Start(hashes),
+            Some(plan) => Step::StartParts { hashes, parts: plan.count() },
+        }
     }
 
     fn confirm(&mut self, confirm_key: String, sent: Sent, how: How, tries: usize) -> Decision {
@@ -262,6 +326,7 @@ impl Transfer {
             (State::Dropping, Outcome::Done | Outcome::Failed(_)) => {
                 self.fresh(Some(Note::Forgotten))
             }
+            (State::Sending(parts), outcome) => self.sending(parts, outcome),
             (state, Outcome::Changed) => self.abandon(state, End::Changed),
             (state, Outcome::Vanished) => self.abandon(state, End::Vanished),
             (_, Outcome::RootGone) => Decision::end(End::RootGone),
@@ -283,7 +348,12 @@ impl Transfer {
             (State::Proving { sent, how }, Outcome::Looked(remote)) => {
                 self.proven(sent, how, remote)
             }
-            (State::Querying { confirm_key }, Outcome::Queried { confirmed }) => {
+            (State::Querying { confirm_key }, Outcome::Queried { confirmed: false, parts })
+                if self.plan.is_some() =>
+            {
+                self.go_on(confirm_key, &parts)
+            }
+            (State::Querying { confirm_key }, Outcome::Queried { confirmed, .. }) => {
                 self.recovering((!confirmed).then_some(confirm_key))
             }
             // Expired or unknown: the remote file tells.
@@ -358,16 +428,20 @@ impl Transfer {
     fn started(&mut self, hashes: Hashes, outcome: Outcome) -> Decision {
         match outcome {
             Outcome::Started { confirm_key, expires_at_ms } => {
-                self.state = State::Posting { confirm_key: confirm_key.clone() };
-                Decision {
-                    note: Some(Note::Started { confirm_key, expires_at_ms }),
-                    next: Next::Step(Step::Post),
+                let part_size = self.plan.map(Plan::part_size);
+                let note =
+                    Note::Started { confirm_key: confirm_key.clone(), expires_at_ms, part_size };
+                if let Some(plan) = self.plan {
+                    let parts = Parts::new(confirm_key, plan, &[], &[]);
+                    return self.next_parts(parts, Some(note));
                 }
+                self.state = State::Posting { confirm_key };
+                Decision { note: Some(note), next: Next::Step(Step::Post) }
             }
             Outcome::NeedFullHash if hashes == Hashes::Beginning => {
                 self.may_be_visible = true;
                 self.state = State::Starting(Hashes::Full);
-                Decision::step(Step::Start(Hashes::Full))
+                Decision::step(self.start_step(Hashes::Full))
             }
             Outcome::NeedFullHash => Decision::end(End::Failed(Failure::new(
                 Class::Defect,
@@ -382,6 +456,77 @@ impl Transfer {
             Outcome::Failed(failure) => Decision::end(End::Failed(failure)),
             other => unexpected(&other, "starting"),
         }
+    }
+
+    /// Goes on with an upload in parts, of which these arrived.
+    fn go_on(&mut self, confirm_key: String, arrived: &[(u32, u64)]) -> Decision {
+        let Some(plan) = self.plan else { return self.drop_upload(confirm_key) };
+        let parts = Parts::new(confirm_key, plan, &self.rows, arrived);
+        if !self.asked_again {
+            self.resumed = parts.arrived_bytes();
+        }
+        self.next_parts(parts, None)
+    }
+
+    /// A part was read or sent, or was not.
+    fn sending(&mut self, mut parts: Parts, outcome: Outcome) -> Decision {
+        let note = match outcome {
+            Outcome::PartRead { number, crc64, full_hash } => {
+                parts.was_read(number, crc64, full_hash);
+                Some(Note::PartRead { number, crc64, full_hash })
+            }
+            Outcome::PartSent { number } => {
+                self.progressed = true;
+                parts.was_sent(number);
+                Some(Note::PartSent { number })
+            }
+            outcome => {
+                parts.failed(match outcome {
+                    Outcome::Changed => Stop::Useless(End::Changed),
+                    Outcome::Vanished => Stop::Useless(End::Vanished),
+                    Outcome::RootGone => Stop::Kept(End::RootGone),
+                    // The service does not know the upload, or not the way to it, any more.
+                    Outcome::Failed(failure) if failure.class == Class::Stale => {
+                        Stop::Lost(failure)
+                    }
+                    Outcome::Failed(failure) => match failure.class {
+                        // What makes no sense will not make more with the same upload.
+                        Class::Permanent | Class::Defect => Stop::Useless(End::Failed(failure)),
+                        _ => Stop::Kept(End::Failed(failure)),
+                    },
+                    other => Stop::Useless(End::Failed(misfit(&other, "sending"))),
+                });
+                None
+            }
+        };
+        self.next_parts(parts, note)
+    }
+
+    /// What is next for an upload in parts.
+    fn next_parts(&mut self, mut parts: Parts, note: Option<Note>) -> Decision {
+        if self.streams == 0 && parts.complete().is_none() {
+            parts.stop(Stop::Kept(End::Parked));
+        }
+        if let Some(why) = parts.stopped() {
+            let decision = match why {
+                Stop::Useless(end) => self.clean_up(parts.confirm_key, end),
+                Stop::Kept(end) => Decision::end(end),
+                Stop::Lost(failure) => self.again(Some(parts.confirm_key), failure),
+            };
+            return Decision { note: decision.note.or(note), ..decision };
+        }
+        if parts.is_idle()
+            && let Some((full_hash, crc64)) = parts.complete()
+        {
+            // Should the service miss a part, it need not be read again.
+            self.rows = parts.rows();
+            let sent = Sent { full_hash, crc64, size: self.fingerprint.size };
+            let confirm = self.confirm(parts.confirm_key, sent, How::Sent, 0);
+            return Decision { note: Some(Note::Posted { full_hash, crc64 }), ..confirm };
+        }
+        let steps = parts.begin(self.streams);
+        self.state = State::Sending(parts);
+        Decision { note, next: Next::Steps(steps) }
     }
 
     fn posted(&mut self, confirm_key: String, outcome: Outcome) -> Decision {
@@ -432,6 +577,12 @@ impl Transfer {
             return self.clean_up(confirm_key, End::Failed(why));
         }
         let Some(pause_ms) = CONFIRM_PAUSES.get(tries) else {
+            // The service knows which parts are missing, if any. Only once: else it would go round.
+            if self.plan.is_some() && !self.asked_again && self.current == Some(self.fingerprint) {
+                self.asked_again = true;
+                self.state = State::Querying { confirm_key: confirm_key.clone() };
+                return Decision::step(Step::Query { confirm_key });
+            }
             // It never arrived: not a failure of the file, begin again.
             return self.again(Some(confirm_key), Failure { class: Class::Transient, ..failure });
         };
@@ -562,6 +713,7 @@ impl State {
             State::Moving { .. } => "moving",
             State::Starting(_) => "starting",
             State::Posting { .. } => "posting",
+            State::Sending(_) => "sending",
             State::Confirming { .. } => "confirming",
             State::Proving { .. } => "proving",
             State::Querying { .. } => "querying",
@@ -575,10 +727,12 @@ impl State {
 
 /// The shell answered something else than was asked. Only names are said: outcomes may carry keys.
 fn unexpected(outcome: &Outcome, state: &str) -> Decision {
-    Decision::end(End::Failed(Failure::new(
-        Class::Defect,
-        format!("unexpected outcome {} in {state}; please report this", outcome.name()),
-    )))
+    Decision::end(End::Failed(misfit(outcome, state)))
+}
+
+fn misfit(outcome: &Outcome, state: &str) -> Failure {
+    let message = format!("unexpected outcome {} in {state}; please report this", outcome.name());
+    Failure::new(Class::Defect, message)
 }
 
 /// A copy that could not be removed is named: somebody has to.
@@ -603,5 +757,7 @@ fn synced(sent: Sent, how: How) -> End {
     End::Synced { full_hash: sent.full_hash, crc64: sent.crc64, how }
 }
 
+#[cfg(test)]
+mod parts_tests;
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,8 @@ mod tests {
                 started_at_ms: 0,
                 expires_at_ms: None,
                 fingerprint: print(7),
+                part_size: None,
+                parts: Vec::new(),
             };
             assert_eq!(
                 recovery(&upload, current, tries),

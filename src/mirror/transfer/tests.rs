@@ -12,7 +12,7 @@ fn digest(size: u64) -> Digest {
     Digest { size, beginning: hash, full: hash, crc64: CRC }
 }
 
-fn target() -> Vec<String> {
+pub(super) fn target() -> Vec<String> {
     vec!["base".into(), "f".into()]
 }
 
@@ -20,7 +20,7 @@ fn reply(size: u64) -> Reply {
     Reply { path: Some(target()), size: Some(size), crc64: Some(CRC) }
 }
 
-fn refused(class: Class, code: &str) -> Outcome {
+pub(super) fn refused(class: Class, code: &str) -> Outcome {
     Outcome::Failed(Failure { code: Some(code.into()), ..Failure::new(class, "no") })
 }
 
@@ -32,8 +32,14 @@ fn posted(size: u64) -> Outcome {
     Outcome::Posted { digest: digest(size), crc64: Some(CRC) }
 }
 
-fn known(size: u64) -> Known {
-    Known { seen: print(size), confirmed: None, remote: None, unsure: false }
+pub(super) fn known(size: u64) -> Known {
+    Known {
+        seen: print(size),
+        confirmed: None,
+        remote: None,
+        unsure: false,
+        multipart_from: u64::MAX,
+    }
 }
 
 fn begin(size: u64) -> (Transfer, Decision) {
@@ -44,7 +50,7 @@ fn take_up(size: u64, upload: &UploadRow) -> (Transfer, Decision) {
     Transfer::begin(target(), known(size), Some(upload), 0, None)
 }
 
-fn row(stage: UploadStage, size: u64) -> UploadRow {
+pub(super) fn row(stage: UploadStage, size: u64) -> UploadRow {
     UploadRow {
         id: EntryId { dir: DirId(1), name: b"f".to_vec() },
         confirm_key: "old".into(),
@@ -52,10 +58,12 @@ fn row(stage: UploadStage, size: u64) -> UploadRow {
         started_at_ms: 1,
         expires_at_ms: None,
         fingerprint: print(size),
+        part_size: None,
+        parts: Vec::new(),
     }
 }
 
-fn failed(decision: &Decision) -> Option<Class> {
+pub(super) fn failed(decision: &Decision) -> Option<Class> {
     match &decision.next {
         Next::End(End::Failed(failure)) => Some(failure.class),
         _ => None,
@@ -75,7 +83,10 @@ fn a_small_file_is_three_calls() {
     let (mut transfer, first) = begin(7);
     assert_eq!(first.next, Next::Step(Step::Start(Hashes::None)));
     let second = transfer.on(started());
-    assert_eq!(second.note, Some(Note::Started { confirm_key: "k".into(), expires_at_ms: None }));
+    assert_eq!(
+        second.note,
+        Some(Note::Started { confirm_key: "k".into(), expires_at_ms: None, part_size: None })
+    );
     assert_eq!(second.next, Next::Step(Step::Post));
     let third = transfer.on(posted(7));
     assert!(matches!(third.note, Some(Note::Posted { crc64: CRC, .. })));
@@ -250,7 +261,10 @@ fn after_a_crash_what_was_started_is_tried_and_then_sent_again() {
     let upload = row(UploadStage::Started, 7);
     let (mut transfer, first) = take_up(7, &upload);
     assert_eq!(first.next, Next::Step(Step::Query { confirm_key: "old".into() }));
-    assert_eq!(transfer.on(Outcome::Queried { confirmed: false }).next, Next::Step(Step::Digest));
+    assert_eq!(
+        transfer.on(Outcome::Queried { confirmed: false, parts: Vec::new() }).next,
+        Next::Step(Step::Digest)
+    );
     let confirm = transfer.on(Outcome::Digested(digest(7)));
     assert!(matches!(confirm.next, Next::Step(Step::Confirm { pause_ms: 0, .. })));
     let cancel = transfer.on(refused(Class::Transient, "UploadIncomplete"));
@@ -282,14 +296,12 @@ fn a_passing_failure_at_confirm_keeps_the_key() {
 }
 
 #[test]
-fn a_file_beyond_the_form_limit_is_blocked_with_the_reason() {
-    assert_eq!(failed(&begin(FORM_MAX + 1).1), Some(Class::Permanent));
-}
-
-#[test]
 fn an_upload_that_the_service_calls_confirmed_or_forgot_is_proven_by_the_remote_file() {
     let ours = Remote { is_file: true, size: Some(7), crc64: Some(CRC) };
-    for answer in [Outcome::Queried { confirmed: true }, refused(Class::Stale, "UploadNotFound")] {
+    for answer in [
+        Outcome::Queried { confirmed: true, parts: Vec::new() },
+        refused(Class::Stale, "UploadNotFound"),
+    ] {
         let upload = row(UploadStage::Started, 7);
         let (mut transfer, _) = take_up(7, &upload);
         assert_eq!(transfer.on(answer).next, Next::Step(Step::Digest));
@@ -314,7 +326,7 @@ fn a_key_whose_fate_cannot_be_asked_now_is_kept() {
 fn recovered_bytes_that_differ_are_sent_again() {
     let upload = row(UploadStage::Started, 7);
     let (mut transfer, _) = take_up(7, &upload);
-    transfer.on(Outcome::Queried { confirmed: false });
+    transfer.on(Outcome::Queried { confirmed: false, parts: Vec::new() });
     transfer.on(Outcome::Digested(digest(7)));
     let cancel = transfer.on(refused(Class::Defect, "BadCrc64"));
     assert_eq!(cancel.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));

@@ -34,6 +34,8 @@ pub(in crate::mirror) enum End {
     DirectoryLost,
     /// What an earlier run left of a file that is gone is given up.
     Dropped,
+    /// Parts are left to be sent, and the time for it is not now: the next transfer goes on.
+    Parked,
     Failed(Failure),
 }
 
@@ -43,6 +45,18 @@ pub(in crate::mirror) enum Note {
     Started {
         confirm_key: String,
         expires_at_ms: Option<i64>,
+        /// Bytes of each part but the last; `None`: one form takes all.
+        part_size: Option<u64>,
+    },
+    /// A part was read.
+    PartRead {
+        number: u32,
+        crc64: u64,
+        full_hash: Hash,
+    },
+    /// A part arrived.
+    PartSent {
+        number: u32,
     },
     Posted {
         full_hash: Hash,
@@ -55,6 +69,8 @@ pub(in crate::mirror) enum Note {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::mirror) enum Next {
     Step(Step),
+    /// Any number of steps beside those that are under way; none: their outcomes are waited for.
+    Steps(Vec<Step>),
     End(End),
 }
 

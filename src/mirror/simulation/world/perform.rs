@@ -1,6 +1,7 @@
 //! What effects do in the simulated world: looks and listings of the disk, calls of the service, and their faults.
 
 use super::*;
+use crate::mirror::step::Part;
 use crate::tree::Absent;
 
 impl World {
@@ -256,7 +257,21 @@ impl World {
             }
             Step::Start(hashes) => self
                 .read(path, fingerprint)
-                .map(|content| self.start(transfer, target, content, *hashes)),
+                .map(|content| self.start(transfer, target, content, *hashes, None)),
+            Step::StartParts { hashes, parts } => self
+                .read(path, fingerprint)
+                .map(|content| self.start(transfer, target, content, *hashes, Some(*parts))),
+            Step::ReadPart { part, .. } => self.read(path, fingerprint).map(|content| {
+                let (full_hash, crc64) = content.part(*part);
+                Outcome::PartRead { number: part.number, crc64, full_hash }
+            }),
+            Step::SendPart { confirm_key, part, crc64 } => {
+                self.read(path, fingerprint).map(|content| {
+                    let same = content.part(*part).1 == *crc64;
+                    assert!(same, "an equal fingerprint is an equal content");
+                    self.send_part(confirm_key, *part, content)
+                })
+            }
             Step::Post => match (self.forms.remove(&transfer), self.read(path, fingerprint)) {
                 (Some(key), Ok(expected)) => {
                     let path = path.clone();
@@ -347,20 +362,49 @@ impl World {
         target: &[String],
         content: Content,
         hashes: crate::mirror::step::Hashes,
+        parts: Option<u32>,
     ) -> Outcome {
         self.service.calls += 1;
         if let Some(failure) = self.fails() {
             if failure.class == Class::Transient && self.rng.bool() {
-                let _ = self.service.start(target, content, hashes);
+                let _ = self.service.start(target, content, hashes, parts);
             }
             return Outcome::Failed(failure);
         }
-        let outcome = self.service.start(target, content, hashes).unwrap_or_else(Outcome::Failed);
+        let outcome =
+            self.service.start(target, content, hashes, parts).unwrap_or_else(Outcome::Failed);
         if let Outcome::Started { confirm_key, .. } = &outcome {
             self.forms.insert(transfer, confirm_key.clone());
             self.service.told.insert(confirm_key.clone());
         }
         outcome
+    }
+
+    fn send_part(&mut self, key: &str, part: Part, content: Content) -> Outcome {
+        self.service.calls += 1;
+        let sent = match self.fails() {
+            Some(failure) if failure.class == Class::Transient => {
+                if self.rng.bool() {
+                    let _ = self.service.take_part(key, part, content);
+                }
+                Err(failure)
+            }
+            Some(failure) if failure.class == Class::Auth => {
+                Err(refusal(Class::Stale, "AccessDenied"))
+            }
+            // Other bytes arrive than were sent, and COS says so.
+            Some(failure) if failure.class == Class::Defect => {
+                let other = Content { id: content.id ^ 1 << 60, ..content };
+                let _ = self.service.take_part(key, part, other);
+                Err(failure)
+            }
+            Some(failure) => Err(failure),
+            None => self.service.take_part(key, part, content),
+        };
+        match sent {
+            Ok(()) => Outcome::PartSent { number: part.number },
+            Err(failure) => Outcome::Failed(failure),
+        }
     }
 
     /// All bytes were read. Only if the file held still did the last of them leave.
