@@ -20,6 +20,7 @@ pub(super) const MAX_DELETE: MaxDelete = MaxDelete { files: Some(1000), percent:
 pub(super) const CONCURRENCY: usize = 32;
 pub(super) const BANDWIDTH_LIMIT: BandwidthLimit = BandwidthLimit::Always(None);
 pub(super) const MULTIPART_FROM: u64 = 256 * 1024 * 1024;
+pub(super) const MIN_INTERVAL: Duration = Duration::from_secs(15 * 60);
 pub(super) const LOG_LEVEL: &str = "info";
 pub(super) const LOG_FORMAT: LogFormat = LogFormat::Auto;
 
@@ -29,5 +30,7 @@ pub(super) const LEAST_RESCAN: Duration = Duration::from_secs(10);
 pub(super) const LEAST_POLL: Duration = Duration::from_secs(1);
 /// Below 1 MiB COS takes no part but the last; above 5 GB it takes no form (sheet sections 4 and 7).
 pub(super) const MULTIPART_FROM_RANGE: (u64, u64) = (1024 * 1024, 5 * 1024 * 1024 * 1024);
+/// Less would be a call for each file.
+pub(super) const LEAST_INTERVAL: Duration = Duration::from_secs(10);
 /// More would only wait in line on the other side.
 pub(super) const MOST_CONCURRENCY: usize = 256;

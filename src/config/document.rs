@@ -11,8 +11,8 @@ use super::error::{Report, Wrong};
 use super::suggest::nearest;
 
 /// Every key there is, by section. The reading code asks for no other.
-pub(super) const KEYS: [(&str, &[&str]); 7] = [
-    ("", &["state_dir", "remote", "mirror", "transfer", "log", "metrics"]),
+pub(super) const KEYS: [(&str, &[&str]); 8] = [
+    ("", &["state_dir", "remote", "mirror", "transfer", "hooks", "log", "metrics"]),
     ("remote", &["endpoint", "library_id", "space_id", "user_id", "ca_file", "proxy", "auth"]),
     ("remote.auth", &["library_secret_file", "access_token_file", "access_token_command"]),
     (
@@ -36,6 +36,7 @@ pub(super) const KEYS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("transfer", &["concurrency", "bandwidth_limit", "multipart_from"]),
+    ("hooks", &["on_trouble", "on_recovered", "min_interval"]),
     ("log", &["level", "format"]),
     ("metrics", &["listen"]),
 ];

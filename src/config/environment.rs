@@ -28,6 +28,9 @@ pub(super) const LIBRARY_SECRET: &str = "SMH_MIRROR_LIBRARY_SECRET";
 /// Variable that may hold an access token.
 pub(super) const ACCESS_TOKEN: &str = "SMH_MIRROR_ACCESS_TOKEN";
 
+/// Variables that no other program may see.
+pub const SECRET_VARIABLES: [&str; 2] = [LIBRARY_SECRET, ACCESS_TOKEN];
+
 impl Environment {
     /// The variables of this process.
     #[must_use]

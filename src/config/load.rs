@@ -14,8 +14,8 @@ use super::document::{Reader, Section, kind_name, line_of};
 use super::draft::{Draft, Secrets};
 use super::error::{Report, Wrong};
 use super::{
-    Auth, Config, ConfigError, Environment, Log, Metrics, Mirror, Remote, Transfer, defaults,
-    units, values, words,
+    Auth, Config, ConfigError, Environment, Hooks, Log, Metrics, Mirror, Remote, Transfer,
+    defaults, units, values, words,
 };
 
 /// A configuration is a page; more is some other file.
@@ -100,6 +100,7 @@ fn read(
         remote,
         mirrors: drafts.into_iter().map(|draft| draft.mirror).collect(),
         transfer: transfer(reader, &top),
+        hooks: hooks(reader, &top),
         log: log(reader, &top),
         metrics: metrics(reader, &top),
         lines: super::Lines::default(),
@@ -310,6 +311,22 @@ fn transfer(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Transfer {
         multipart_from: multipart_from.unwrap_or(defaults::MULTIPART_FROM),
         concurrency: concurrency.unwrap_or(defaults::CONCURRENCY),
         bandwidth_limit: limit.unwrap_or(defaults::BANDWIDTH_LIMIT),
+    }
+}
+
+fn hooks(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Hooks {
+    let section = top.section(reader, "hooks", "hooks");
+    section.refuse_unknown(reader);
+    Hooks {
+        on_trouble: section.take(reader, "on_trouble", values::command),
+        on_recovered: section.take(reader, "on_recovered", values::command),
+        min_interval: span(
+            reader,
+            &section,
+            "min_interval",
+            defaults::MIN_INTERVAL,
+            defaults::LEAST_INTERVAL,
+        ),
     }
 }
 

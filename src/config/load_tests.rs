@@ -182,6 +182,18 @@ fn metrics_are_served_to_this_machine_only() {
 }
 
 #[test]
+fn arguments_of_hooks_are_not_shown() {
+    let with = |keys: &str| format!("{HEAD}{}[hooks]\n{keys}\n", mirror("a", "/a", "a"));
+    let config = load_with(&with("on_trouble = ['/bin/tell', 'hunter2']"), &env()).unwrap();
+    assert!(config.hooks.are_set());
+    let shown = format!("{config:?}{}{}", config.to_toml(), config.to_json());
+    assert!(shown.contains("/bin/tell") && !shown.contains("hunter2"), "{shown}");
+    let said = |keys: &str| several(&load_with(&with(keys), &env()).unwrap_err());
+    assert!(said("on_trouble = []").contains("hooks.on_trouble: names no program"));
+    assert!(said("min_interval = '1s'").contains("hooks.min_interval: \"1s\" is too short"));
+}
+
+#[test]
 fn a_limit_of_the_bandwidth_has_its_words() {
     let with =
         |text: &str| format!("{}[transfer]\nbandwidth_limit = '{text}'\n", mirror("a", "/a", "a"));

@@ -28,7 +28,7 @@ mod words;
 
 pub use bandwidth::{BandwidthLimit, Change, InForce, Rate};
 pub use document::Lines;
-pub use environment::Environment;
+pub use environment::{Environment, SECRET_VARIABLES};
 pub use error::{ConfigError, Problem, ProblemKind, kind_of, several};
 pub use locate::SYSTEM_CONFIG;
 pub use sample::{SAMPLE, sample_for};
@@ -36,8 +36,8 @@ pub use secret::SecretSource;
 pub use secret_error::{SecretError, SecretTrouble};
 pub use temporary::TEMPORARY_NAMES;
 pub use types::{
-    Auth, Config, Delete, Log, LogFormat, MaxDelete, Metrics, Mirror, Names, Remote, Symlinks,
-    Transfer, WatchMode,
+    Auth, Config, Delete, Hooks, Log, LogFormat, MaxDelete, Metrics, Mirror, Names, Remote,
+    Symlinks, Transfer, WatchMode,
 };
 
 /// Reads a duration like `1h30m`.

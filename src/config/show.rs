@@ -19,6 +19,7 @@ impl Config {
             "remote": self.remote_json(),
             "mirrors": self.mirrors.iter().map(mirror_json).collect::<Vec<_>>(),
             "transfer": self.transfer_json(),
+            "hooks": self.hooks_json(),
             "log": self.log_json(),
             "metrics": self.metrics_json(),
         })
@@ -46,6 +47,7 @@ impl Config {
             }
         }
         section(&mut text, "transfer", &self.transfer_json());
+        section(&mut text, "hooks", &self.hooks_json());
         section(&mut text, "log", &self.log_json());
         section(&mut text, "metrics", &self.metrics_json());
         text
@@ -69,6 +71,15 @@ impl Config {
             "concurrency": self.transfer.concurrency,
             "multipart_from": units::size_text(self.transfer.multipart_from),
             "bandwidth_limit": self.transfer.bandwidth_limit.to_string(),
+        })
+    }
+
+    fn hooks_json(&self) -> Value {
+        let shown = |words: &Option<Vec<String>>| words.as_deref().map(words_shown);
+        json!({
+            "on_trouble": shown(&self.hooks.on_trouble),
+            "on_recovered": shown(&self.hooks.on_recovered),
+            "min_interval": units::duration_text(self.hooks.min_interval),
         })
     }
 
@@ -147,9 +158,13 @@ fn auth_toml(auth: &Auth) -> Result<Value, String> {
     }
 }
 
-/// The program; its arguments may hold a secret.
 fn command_shown(source: &SecretSource) -> Vec<String> {
     let SecretSource::Command(words) = source else { return Vec::new() };
+    words_shown(words)
+}
+
+/// The program; its arguments may hold a secret.
+fn words_shown(words: &[String]) -> Vec<String> {
     let mut shown: Vec<String> = words.iter().take(1).cloned().collect();
     if words.len() > 1 {
         shown.push(format!("[{} arguments, not shown]", words.len() - 1));

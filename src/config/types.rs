@@ -20,6 +20,8 @@ pub struct Config {
     pub mirrors: Vec<Mirror>,
     /// Limits of the uploads.
     pub transfer: Transfer,
+    /// Commands that are told of trouble.
+    pub hooks: Hooks,
     /// What is logged and how.
     pub log: Log,
     /// The Prometheus endpoint.
@@ -180,6 +182,32 @@ pub struct Transfer {
     pub bandwidth_limit: BandwidthLimit,
     /// Files from this size on, in bytes, are sent in parts.
     pub multipart_from: u64,
+}
+
+/// Commands that are told of trouble; the first word is the program.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hooks {
+    /// Told when something is wrong.
+    pub on_trouble: Option<Vec<String>>,
+    /// Told when it is not any more.
+    pub on_recovered: Option<Vec<String>>,
+    /// The same kind of trouble of a mirror is told once in so long.
+    pub min_interval: Duration,
+}
+
+impl Hooks {
+    /// Whether there is any.
+    #[must_use]
+    pub fn are_set(&self) -> bool {
+        self.on_trouble.is_some() || self.on_recovered.is_some()
+    }
+}
+
+/// Arguments may hold a secret, such as the address of a webhook.
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").field("are_set", &self.are_set()).finish_non_exhaustive()
+    }
 }
 
 /// What is logged and how.

@@ -35,8 +35,9 @@ pub use meta::Kept;
 pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, SetAside};
 pub use query::{
-    Counts, EntryState, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror, MirrorStatus,
-    OpenUpload, PartsDone, PendingFile, Reader, SkippedPath, TroublePath, Troubles,
+    Counts, EntryState, Failing, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror,
+    MirrorStatus, MirrorWrong, OpenUpload, PartsDone, PendingFile, Reader, SkippedPath,
+    TroublePath, Troubles,
 };
 pub use rows::{
     ConditionKind, ConditionRow, ConfirmedRow, DirId, DirRow, DueFile, EntryId, FileRow, MirrorId,

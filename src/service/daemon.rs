@@ -12,6 +12,7 @@ use super::assemble::{
     Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, reopen_journal,
     replace_journal,
 };
+use super::hooks::{Hooks, Listener};
 use super::metrics::{Metrics, MetricsError};
 use super::observers::Observers;
 use super::reload::{Reloads, Wish};
@@ -85,7 +86,9 @@ pub async fn daemon(
         sender,
         Arc::clone(&status),
     )));
+    let hooks = Hooks::start(clock, current.subscribe());
     let reporter = Reporter::new(clock, Arc::clone(&status));
+    let telling = hooks.listener();
     let mut daemon = Daemon {
         config,
         current,
@@ -94,6 +97,7 @@ pub async fn daemon(
         stop,
         wishes,
         reporter,
+        telling,
         status,
         metrics,
         begun: false,
@@ -101,6 +105,7 @@ pub async fn daemon(
     };
     let ended = daemon.live().await;
     systemd::stopping();
+    hooks.finish().await;
     ended
 }
 
@@ -115,6 +120,7 @@ struct Daemon<'a> {
     stop: CancellationToken,
     wishes: mpsc::Receiver<Wish>,
     reporter: Reporter,
+    telling: Listener,
     status: Arc<Status>,
     metrics: Metrics,
     /// A run of this process got as far as working.
@@ -162,6 +168,7 @@ impl Daemon<'_> {
                         "{why}; work pauses until {} can be written (is the disk full?)",
                         self.config.state_dir.display()
                     );
+                    self.telling.stuck(&why, self.clock.now().unix_ms);
                     self.status.instead(format!("behind: {why}; work pauses until it can"));
                     if !self.wait(pause).await {
                         return Ok(Finished::Stopped);
@@ -183,6 +190,7 @@ impl Daemon<'_> {
             assemble(&config, opened, Mode::Daemon, clock, self.metrics.meter())
         })?;
         self.begun = true;
+        self.telling.goes_on();
         self.status.begin();
         if let Err(error) = self.prepared.lock.set_stuck(false) {
             tracing::warn!(%error, "cannot tell readers that the journal is written again");
@@ -198,7 +206,8 @@ impl Daemon<'_> {
         let mut counting = self.metrics.observer();
         let mut summary = Summary::new(clock);
         let ended = {
-            let mut observers = Observers(vec![&mut self.reporter, &mut counting, &mut summary]);
+            let mut observers =
+                Observers(vec![&mut self.reporter, &mut counting, &mut summary, &mut self.telling]);
             let work = run(engine, shell, facts, clock, run_stop.clone(), &mut observers);
             tokio::pin!(work);
             let mut stopping = false;

@@ -1,7 +1,10 @@
 //! Life of the process: putting the rooms together, signals, reloading, systemd, logs, metrics.
 
+mod alarms;
 mod assemble;
 mod daemon;
+mod hook_process;
+mod hooks;
 mod logging;
 mod metrics;
 mod observers;

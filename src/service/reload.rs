@@ -194,6 +194,7 @@ fn needs_a_run(old: &Config, new: &Config) -> bool {
     let rest = Config {
         file: new.file.clone(),
         lines: new.lines.clone(),
+        hooks: new.hooks.clone(),
         log: new.log.clone(),
         metrics: new.metrics,
         ..old.clone()

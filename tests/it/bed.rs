@@ -290,7 +290,12 @@ impl Bed {
         daemon
     }
 
-    /// The same, by a command of another making.
+    /// A command in the background, just as it is.
+    pub(crate) fn child(&self, mut command: Command) -> Running {
+        Running(command.spawn().unwrap())
+    }
+
+    /// The daemon, by a command of another making.
     pub(crate) fn spawn(&self, mut command: Command) -> Running {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());

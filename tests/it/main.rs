@@ -14,6 +14,7 @@ mod doctor;
 mod emulator;
 mod emulator_upload;
 mod failing;
+mod hooks;
 mod linking;
 mod logs;
 mod matrix;

@@ -51,7 +51,7 @@ pub struct Troubles {
 }
 
 /// Trouble with its path and its next try.
-fn troubles_sql() -> String {
+pub(super) fn troubles_sql() -> String {
     format!(
         "SELECT {TROUBLE_COLUMNS}, d.path,
                 CASE WHEN t.reading THEN NULL WHEN t.name = x'' THEN coalesce(d.next_at_ms, d.delete_at_ms)
@@ -192,7 +192,7 @@ impl Reader {
 }
 
 /// Reads a row of [`troubles_sql`].
-fn trouble_path(row: &Row<'_>) -> rusqlite::Result<TroublePath> {
+pub(super) fn trouble_path(row: &Row<'_>) -> rusqlite::Result<TroublePath> {
     let trouble = trouble_row(row)?;
     let path = entry_path(row, 10, &trouble.id.name)?;
     let next_at_ms: Option<i64> = row.get(11)?;

@@ -314,7 +314,7 @@ impl Reader {
     }
 }
 
-fn known_mirror(row: &Row<'_>) -> rusqlite::Result<KnownMirror> {
+pub(super) fn known_mirror(row: &Row<'_>) -> rusqlite::Result<KnownMirror> {
     let inode: Option<i64> = row.get(4)?;
     let fsid: Option<i64> = row.get(5)?;
     Ok(KnownMirror {

@@ -5,6 +5,7 @@ mod folder;
 mod history;
 mod lists;
 mod mirrors;
+mod wrong;
 
 use std::path::Path;
 
@@ -19,6 +20,7 @@ pub use folder::KnownDir;
 pub use history::Happened;
 pub use lists::{PendingFile, SkippedPath, TroublePath, Troubles};
 pub use mirrors::{Counts, KnownMirror, MirrorStatus};
+pub use wrong::{Failing, MirrorWrong};
 
 /// A reading connection. One question sees one state: ask through [`Reader::snapshot`].
 #[derive(Debug)]

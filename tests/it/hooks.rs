@@ -1,0 +1,123 @@
+//! Commands of a person that are told of trouble: few calls, whole documents, and nobody waits for them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, until};
+
+/// A hook that keeps each document in a file of its own.
+fn keep(bed: &Bed) -> PathBuf {
+    script(bed, "hook", "d=$(mktemp -d $0.XXXXXX); cat > $d/new; mv $d/new $d/document; echo heard")
+}
+
+fn script(bed: &Bed, name: &str, text: &str) -> PathBuf {
+    let path = bed.path(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+fn configure(bed: &Bed, on_trouble: &PathBuf, on_recovered: &PathBuf) {
+    bed.configure(&format!(
+        "[hooks]\non_trouble = [{on_trouble:?}]\non_recovered = [{on_recovered:?}]"
+    ));
+}
+
+/// The documents so far, in their order.
+fn heard(bed: &Bed) -> Vec<Value> {
+    let mut found: Vec<Value> = fs::read_dir(bed.tmp.path())
+        .unwrap()
+        .filter_map(|entry| fs::read(entry.unwrap().path().join("document")).ok())
+        .map(|bytes| serde_json::from_slice(&bytes).unwrap())
+        .collect();
+    found.sort_by_key(|document| (document["at"].to_string(), document["event"] == "recovered"));
+    found
+}
+
+fn refuse(bed: &Bed) {
+    bed.fault(json!({
+        "route": "file.start", "path": "bad",
+        "effect": {"status": 451, "code": "SensitiveContentRecognized", "message": "no"},
+    }));
+}
+
+#[test]
+fn fifty_files_that_fail_are_one_call_and_their_end_another() {
+    let bed = Bed::new();
+    let hook = keep(&bed);
+    configure(&bed, &hook, &hook);
+    refuse(&bed);
+    for n in 0..50 {
+        bed.write(&format!("bad{n}"), "x");
+    }
+    bed.write("good", "x");
+    let daemon = bed.daemon();
+    let first = until("the trouble is told", || heard(&bed).first().cloned());
+    assert_eq!(
+        (&first["schema"], &first["event"], &first["mirror"], &first["kind"], &first["state"]),
+        (&json!(1), &json!("trouble"), &json!("docs"), &json!("blocked"), &json!("behind")),
+        "{first}"
+    );
+    assert_eq!(
+        (&first["class"], &first["code"]),
+        (&json!("permanent"), &json!("SensitiveContentRecognized"))
+    );
+    assert!(
+        first["paths"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|path| path.as_str().unwrap().starts_with("bad"))
+    );
+    let command = first["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("smh-mirror -c /") && command.ends_with("config.toml errors"),
+        "{command}"
+    );
+
+    // Not again at the next start, and what is solved meanwhile is told then.
+    until("all are blocked", || (bed.mirror()["files"]["blocked"] == 50).then_some(()));
+    assert_eq!(daemon.stop(), Some(0));
+    for n in 0..50 {
+        fs::remove_file(bed.root().join(format!("bad{n}"))).unwrap();
+    }
+    let daemon = bed.daemon();
+    until(&format!("the end is told\n{}", bed.log()), || (heard(&bed).len() > 1).then_some(()));
+    assert_eq!(daemon.stop(), Some(0));
+    let heard = heard(&bed);
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert_eq!(
+        (&heard[1]["event"], &heard[1]["kinds"]),
+        (&json!("recovered"), &json!(["blocked"]))
+    );
+}
+
+#[test]
+fn a_hook_that_hangs_stops_nothing_and_sees_no_secret() {
+    let bed = Bed::new();
+    let hook =
+        script(&bed, "hook", "env > $0.new; mv $0.new $0.env; echo $$ > $0.pid; exec sleep 600");
+    configure(&bed, &hook, &hook);
+    refuse(&bed);
+    bed.write("bad", "x");
+    let mut command = bed.command(&["run"]);
+    // Of no use here, since the configuration names a file: a hook must not see them all the same.
+    command.env("SMH_MIRROR_LIBRARY_SECRET", "hunter2").env("SMH_MIRROR_ACCESS_TOKEN", "hunter2");
+    command.env("NOTIFY_SOCKET", "@hunter2").env("TEAM", "blue");
+    command.stderr(fs::File::create(bed.path("log")).unwrap());
+    let daemon = bed.child(command);
+    let pid = until("the hook runs", || {
+        fs::read_to_string(bed.path("hook.pid")).ok().filter(|pid| pid.ends_with('\n'))
+    });
+    let env = fs::read_to_string(bed.path("hook.env")).unwrap();
+    assert!(env.contains("TEAM=blue") && !env.contains("hunter2"), "{env}");
+    // The work goes on, and a stop does not wait for the hook, of which nothing is left.
+    bed.write("good", "content");
+    bed.until_mirrored("good", "content");
+    assert_eq!(daemon.stop(), Some(0));
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+}
