@@ -119,7 +119,7 @@ pub(super) fn classify(
     code: Option<&str>,
     message: &str,
 ) -> Class {
-    let at_cos = matches!(operation, Operation::Post | Operation::Part);
+    let at_cos = matches!(operation, Operation::Post | Operation::Part | Operation::Download);
     let table = if at_cos { COS_CODES } else { CODES };
     // The signing data expired, not the token (sheet section 13).
     if status == 403 && message.to_ascii_lowercase().contains("request has expired") {
@@ -132,8 +132,10 @@ pub(super) fn classify(
         429 => Class::Throttled,
         // The same as a refused token (sheet section 2).
         401 => Class::Auth,
-        // COS refuses a form, whatever it calls that: only another form can help (sheet section 4).
+        // COS refuses a form or an address, whatever it calls that: only another can help (sheet section 4).
         403 if at_cos => Class::Stale,
+        // The object went, or is shorter than it was: what is known of the file is old (sheet section 9).
+        404 | 416 if operation == Operation::Download => Class::Stale,
         408 | 425 | 500.. => Class::Transient,
         // Also a 403 with a code that nobody knows: it concerns one call. Taking it for a refusal of
         // who asks would stop all mirrors for one file.

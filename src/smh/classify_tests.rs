@@ -185,6 +185,22 @@ fn unknown_codes_go_by_their_status() {
 }
 
 #[test]
+fn what_the_bucket_says_of_a_download() {
+    for (status, code, class) in [
+        (403, Some("AccessDenied"), Class::Stale),
+        (403, Some("NeverHeardOf"), Class::Stale),
+        (404, Some("NoSuchKey"), Class::Stale),
+        (416, Some("InvalidRange"), Class::Stale),
+        (403, Some("SignatureDoesNotMatch"), Class::Defect),
+        (302, None, Class::Defect),
+        (500, Some("InternalError"), Class::Transient),
+        (503, Some("SlowDown"), Class::Throttled),
+    ] {
+        assert_eq!(classify(Operation::Download, status, code, ""), class, "{status} {code:?}");
+    }
+}
+
+#[test]
 fn expired_signing_data_is_not_an_expired_token() {
     let said = "Request has expired";
     for (operation, code) in [

@@ -138,15 +138,7 @@ impl Client {
         let request = self.place.info(path);
         match self.call(&request, &[200]).await {
             Ok(answer) => parse(Operation::Info, &answer).map(Some),
-            Err(error)
-                if error.status == Some(404)
-                    && matches!(
-                        error.code.as_deref(),
-                        None | Some("FileNotFound" | "DirectoryNotFound" | "PathNotFound")
-                    ) =>
-            {
-                Ok(None)
-            }
+            Err(error) if error.says_nothing_is_there() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -94,6 +94,16 @@ impl Error {
         self.code.as_deref() == Some(code)
     }
 
+    /// Whether the service says that there is nothing at a path.
+    #[must_use]
+    pub fn says_nothing_is_there(&self) -> bool {
+        self.status == Some(404)
+            && matches!(
+                self.code.as_deref(),
+                None | Some("FileNotFound" | "DirectoryNotFound" | "PathNotFound")
+            )
+    }
+
     /// Whether a new token may help.
     pub(super) fn wants_new_token(&self) -> bool {
         self.class == Class::Auth

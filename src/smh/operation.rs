@@ -29,6 +29,8 @@ pub enum Operation {
     Delete,
     /// Move a file or a directory.
     Move,
+    /// Fetch content from COS.
+    Download,
     /// Ask whether the library has a recycle bin.
     RecycleBin,
 }
@@ -51,6 +53,7 @@ impl Operation {
             Operation::Cancel => "cancel",
             Operation::Delete => "delete",
             Operation::Move => "move",
+            Operation::Download => "download",
             Operation::RecycleBin => "recycle_bin",
         }
     }
@@ -72,6 +75,7 @@ impl Operation {
             Operation::Cancel => "cancel the upload",
             Operation::Delete => "delete the copy",
             Operation::Move => "move the copy",
+            Operation::Download => "download the content",
             Operation::RecycleBin => "ask for the recycle bin",
         }
     }

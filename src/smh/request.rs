@@ -84,6 +84,17 @@ impl Place {
         }
     }
 
+    /// Section 9: with a signed address of the content.
+    pub(super) fn file_info(&self, path: &RemotePath) -> Request {
+        Request {
+            operation: Operation::Info,
+            method: Method::GET,
+            path: self.path("file", &path.encoded()),
+            query: "info".into(),
+            body: None,
+        }
+    }
+
     /// Section 8: pages of at most 1000 entries, directories first.
     pub(super) fn list(&self, dir: &RemotePath, marker: Option<&str>) -> Request {
         let mut query = "limit=1000".to_owned();
