@@ -95,6 +95,10 @@ pub(super) fn handle(
                         .as_u64()
                         .map(|seconds| options.form_life = Duration::from_secs(seconds))
                         .is_some(),
+                    ("address_life_seconds", value) => value
+                        .as_u64()
+                        .map(|seconds| options.address_life = Duration::from_secs(seconds))
+                        .is_some(),
                     ("key_life_seconds", value) => value
                         .as_u64()
                         .map(|seconds| options.key_life = Duration::from_secs(seconds))

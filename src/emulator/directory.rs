@@ -53,7 +53,7 @@ pub(super) fn info(store: &Store, path: &Path, host: &str, scheme: &str) -> Answ
         let mut value = describe(file, path, inner.options.media);
         value["path"] = json!(path);
         let key = super::cos::public_key(path);
-        let signed = policy::signed_query(&key, inner.now_ms(), 7_200_000);
+        let signed = policy::signed_query(&key, inner.now_ms(), inner.address_life_ms());
         value["cosUrl"] = json!(format!("{scheme}://{host}/{key}?{signed}"));
         return Ok(Reply::json(200, &value));
     }

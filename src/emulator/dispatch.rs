@@ -116,7 +116,6 @@ pub(super) fn handle(
 
 /// Makes an answer wrong, as a fault rule asks.
 pub(super) fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
-    let Body::Bytes(bytes) = &reply.body else { return };
     // Whoever answers nonsense does so with a body.
     if reply.status == 204 && (effect.garbage || effect.huge) {
         reply.status = 200;
@@ -132,6 +131,7 @@ pub(super) fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
         reply.body = Body::Bytes(huge.freeze());
         return;
     }
+    let Body::Bytes(bytes) = &reply.body else { return };
     if !(effect.extra_fields || effect.path_null || effect.wrong_crc64 || effect.lag_ms.is_some()) {
         return;
     }

@@ -40,7 +40,7 @@ pub(super) fn download(store: &Store, path: &Path, host: &str, scheme: &str) -> 
         return Err(refuse(404, "FileNotFound", "no such file"));
     }
     let key = cos::public_key(path);
-    let query = policy::signed_query(&key, inner.now_ms(), 7_200_000);
+    let query = policy::signed_query(&key, inner.now_ms(), inner.address_life_ms());
     Ok(Reply::empty(302).header("location", format!("{scheme}://{host}/{key}?{query}")))
 }
 

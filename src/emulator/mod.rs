@@ -56,6 +56,8 @@ pub struct Options {
     pub media: bool,
     /// How long a form can be posted (sheet section 3: ten minutes).
     pub form_life: Duration,
+    /// How long the signed address of a download is good (sheet section 9: about two hours).
+    pub address_life: Duration,
     /// How long a confirm key is known (sheet section 14: a day).
     pub key_life: Duration,
     /// Longest period of a token, whatever is asked for (sheet section 2: 30 minutes were seen).
@@ -88,6 +90,7 @@ impl Options {
             quota: None,
             media: false,
             form_life: Duration::from_secs(600),
+            address_life: Duration::from_secs(7_200),
             key_life: Duration::from_secs(86_400),
             token_life: None,
             old_multipart: false,

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 pub(super) type Piece = std::io::Result<Bytes>;
 
+/// A content as it is sent.
+pub(super) type Pieces = Pin<Box<dyn Stream<Item = Piece> + Send>>;
+
 /// What is answered, before faults.
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -20,7 +23,7 @@ pub(super) struct Reply {
 pub(super) enum Body {
     Bytes(Bytes),
     /// `len` bytes in pieces.
-    Stream(u64, Pin<Box<dyn Stream<Item = Piece> + Send>>),
+    Stream(u64, Pieces),
 }
 
 impl Body {

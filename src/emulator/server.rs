@@ -23,7 +23,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::context::Context;
 use super::faults::{Effect, Reset};
 use super::log::Line;
-use super::reply::{Body, Refusal, Reply, refuse};
+use super::reply::{Body, Pieces, Refusal, Reply, refuse};
 use super::route;
 use super::store::Store;
 use super::time::{http_date, iso, system_ms};
@@ -420,6 +420,11 @@ impl Server {
             },
             Body::Stream(len, pieces) => {
                 response = response.header("content-length", len.to_string());
+                let pieces = match fault {
+                    Some(Effect { truncate: Some(keep), .. }) => cut_after(pieces, *keep),
+                    Some(Effect { drip: Some(rate), .. }) => slowly(pieces, *rate),
+                    _ => pieces,
+                };
                 StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync()
             }
         };
@@ -436,6 +441,45 @@ impl Server {
             response
         })
     }
+}
+
+/// The first `keep` bytes of a stream, then the end of the connection.
+fn cut_after(pieces: Pieces, keep: usize) -> Pieces {
+    let cut = futures_util::stream::unfold((pieces, Some(keep)), |(mut pieces, left)| async move {
+        let left = left?;
+        let cut = || Err(std::io::Error::other("cut on purpose"));
+        match if left == 0 { None } else { pieces.next().await } {
+            Some(Ok(mut bytes)) => {
+                bytes.truncate(left);
+                let left = left - bytes.len();
+                Some((Ok(bytes), (pieces, Some(left))))
+            }
+            Some(Err(error)) => Some((Err(error), (pieces, None))),
+            None => Some((cut(), (pieces, None))),
+        }
+    });
+    Box::pin(cut)
+}
+
+/// At most `rate` bytes a second.
+fn slowly(pieces: Pieces, rate: u64) -> Pieces {
+    let step = usize::try_from(rate).unwrap_or(1).max(1);
+    let slow = futures_util::stream::unfold(
+        (pieces, Bytes::new()),
+        move |(mut pieces, mut left)| async move {
+            if left.is_empty() {
+                left = match pieces.next().await? {
+                    Ok(bytes) => bytes,
+                    Err(error) => return Some((Err(error), (pieces, Bytes::new()))),
+                };
+            }
+            let now = left.split_to(step.min(left.len()));
+            let ms = (now.len() as u64).saturating_mul(1000) / rate.max(1);
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Some((Ok(now), (pieces, left)))
+        },
+    );
+    Box::pin(slow)
 }
 
 async fn json_body(body: Incoming) -> Result<Value, Refusal> {

@@ -289,6 +289,11 @@ impl Inner {
         system_ms() + self.shift_ms
     }
 
+    /// How long a signed address is good.
+    pub(super) fn address_life_ms(&self) -> i64 {
+        i64::try_from(self.options.address_life.as_millis()).unwrap_or(i64::MAX / 4)
+    }
+
     /// Makes a change, here and in the log.
     pub(super) fn apply(&mut self, op: Op) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(&op).map_err(std::io::Error::other)?;
