@@ -19,6 +19,8 @@ mod next;
 mod output;
 mod progress;
 mod request;
+mod restore;
+mod restore_view;
 mod retry;
 mod rule;
 mod run;
@@ -107,6 +109,8 @@ enum Command {
     Limit(limit::Args),
     /// Compare folder, journal and library; changes nothing, the exit code tells
     Verify(verify::Args),
+    /// Bring what the library holds of a mirror into another folder, each file proven
+    Restore(restore::Args),
     /// Check, show or write the configuration
     Config(config::ConfigArgs),
     /// Look at everything a mirror depends on, and say what to do
@@ -169,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Reject(args) => holds::answer(&global, &args, false),
         Command::Limit(args) => limit::run(&global, &args),
         Command::Verify(args) => verify::run(&global, &args),
+        Command::Restore(args) => restore::run(&global, &args),
         Command::Config(args) => config::run(&args, &global),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),

@@ -2,7 +2,7 @@
 //!
 //! Pure: `plan`, `transfer`, `step`, `backoff`, `brakes`, `limiter`, `gate`, `quota`, `audit_page`,
 //! `verdict`. Deterministic: `engine`.
-//! Shell: `shell`, `run`, `audit`.
+//! Shell: `shell`, `run`, `audit`. The way back is a room of its own: [`restore`].
 
 mod audit;
 mod audit_page;
@@ -14,6 +14,7 @@ mod gate;
 mod limiter;
 mod plan;
 mod quota;
+pub mod restore;
 mod run;
 mod shell;
 #[cfg(test)]

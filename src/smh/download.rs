@@ -11,6 +11,7 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap, RANGE};
 use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
+use super::classify::Transport;
 use super::client::{Client, parse};
 use super::error::{Error, Refusal};
 use super::http::{self, Answer};
@@ -167,7 +168,7 @@ impl Download {
 }
 
 fn stalled() -> Error {
-    Error::local(Operation::Download, Class::Transient, "the connection stalled")
+    Error::transport(Operation::Download, Transport::TimedOut, "the connection stalled")
 }
 
 fn refused(answer: &Answer, url: &Url) -> Error {

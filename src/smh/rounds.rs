@@ -2,7 +2,7 @@
 
 /// Brent's way to notice a circle: one marker is remembered, a later one each time the distance doubles. It costs one
 /// text, however long the listing is.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Rounds {
     remembered: Option<String>,
     steps: u64,

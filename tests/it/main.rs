@@ -24,6 +24,7 @@ mod moves;
 mod multipart;
 mod names;
 mod outage;
+mod restore;
 mod rooms;
 mod rules;
 mod scanning;
