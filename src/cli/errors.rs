@@ -12,7 +12,7 @@ use super::status_view::put_path;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::{ConditionRow, JournalError, Reader, TroublePath};
+use crate::journal::{ConditionKind, ConditionRow, JournalError, Reader, TroublePath};
 use crate::relpath::RelPath;
 
 #[derive(Debug, clap::Args)]
@@ -73,7 +73,9 @@ fn collect(
     let mut wrong = Wrong { conditions: Vec::new(), entries: Vec::new(), total: 0 };
     for (name, path) in asked {
         let Some(mirror) = mirrors.iter().find(|mirror| mirror.name == *name) else { continue };
-        for condition in reader.conditions(mirror.id)? {
+        // That a person paused it is no error.
+        let conditions = reader.conditions(mirror.id)?.into_iter();
+        for condition in conditions.filter(|c| c.kind != ConditionKind::Paused) {
             let name = condition.mirror.map(|_| name.clone());
             // One of the whole daemon comes with each mirror.
             let known = |(n, c): &(Option<String>, ConditionRow)| *n == name && *c == condition;

@@ -9,6 +9,8 @@ use super::explain_next::{Outlook, outlook};
 use super::known::{Known, Place, trouble_json};
 use super::next::{Waits, tries};
 use super::rule::RuleAt;
+use super::status_view::condition_json;
+use super::verdict::stopped;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
@@ -50,6 +52,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     {
         answer.trouble = reader.trouble(mirror.id, &place.path).map_err(unexpected)?;
         answer.conditions = reader.conditions(mirror.id).map_err(unexpected)?;
+        answer.conditions.retain(|condition| !condition.is_over(answer.now_ms));
     }
     if global.json {
         output::print_json(&answer.to_json())?;
@@ -123,8 +126,9 @@ impl Answer<'_> {
             fact("trouble", about);
         }
         for condition in &self.conditions {
-            let since = output::time(condition.since_ms);
-            fact(condition.kind.as_str(), format!("since {since}: {}", condition.message));
+            let said = stopped(condition);
+            let kind = condition.kind.as_str();
+            fact(kind, said.strip_prefix(kind).unwrap_or(&said).trim_start().to_owned());
         }
         fact("next", self.next());
         lines.join("\n")
@@ -134,11 +138,7 @@ impl Answer<'_> {
         let place = self.known.place.as_ref();
         let mut value = self.known.to_json();
         let upload = place.and_then(|place| place.file.as_ref()).and_then(|file| file.upload);
-        let conditions: Vec<Value> = self
-            .conditions
-            .iter()
-            .map(|c| json!({"kind": c.kind.as_str(), "message": c.message, "since": output::time(c.since_ms)}))
-            .collect();
+        let conditions: Vec<Value> = self.conditions.iter().map(condition_json).collect();
         let waits = self.waits();
         let more = json!({
             "schema": 1,

@@ -144,6 +144,7 @@ mod tests {
             kind: ConditionKind::Offline,
             since_ms: 1,
             message: "m".into(),
+            until_ms: None,
         };
         let check = |about: Outlook<'_>, part: &str| {
             let said = outlook(&about);

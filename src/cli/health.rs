@@ -72,6 +72,7 @@ fn doubt(mirror: &mut MirrorView, max_age: Duration, now_ms: i64) {
     mirror
         .reasons
         .push(format!("the last complete scan ended {ago}, longer than --max-age allows"));
+    mirror.current = false;
     if mirror.state == "current" {
         mirror.state = "unknown";
     }
@@ -107,7 +108,7 @@ fn mirror_json(mirror: &MirrorView) -> Value {
     json!({
         "name": mirror.name,
         "state": mirror.state,
-        "current": mirror.state == "current",
+        "current": mirror.current,
         "as_of": scanned.map(output::time),
         "reasons": mirror.reasons,
         "disk": disk,

@@ -40,6 +40,30 @@ pub(super) fn locate<'c>(config: &'c Config, path: &Path) -> Option<(&'c Mirror,
     None
 }
 
+/// The mirrors of these names, or without one all of them.
+///
+/// # Errors
+/// A name that is not configured.
+pub(super) fn named<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c Mirror>, Failure> {
+    if names.is_empty() {
+        return Ok(config.mirrors.iter().collect());
+    }
+    names
+        .iter()
+        .map(|name| {
+            config.mirrors.iter().find(|mirror| mirror.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = config.mirrors.iter().map(|m| m.name.as_str()).collect();
+                let said = anyhow::anyhow!(
+                    "{name:?} is no mirror of {}; name one of {}",
+                    config.file.display(),
+                    known.join(", ")
+                );
+                Failure::new(Exit::Usage, said)
+            })
+        })
+        .collect()
+}
+
 /// As [`locate`], for commands that can say nothing about other paths.
 ///
 /// # Errors

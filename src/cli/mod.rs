@@ -17,8 +17,10 @@ mod limit;
 mod locate;
 mod next;
 mod output;
+mod pause;
 mod progress;
 mod request;
+mod rescan;
 mod restore;
 mod restore_view;
 mod retry;
@@ -99,6 +101,12 @@ enum Command {
     Health(health::Args),
     /// Try again now what failed, blocked or waiting
     Retry(retry::Args),
+    /// Send nothing new for a mirror, or for all, until it is resumed
+    Pause(pause::Args),
+    /// End the pause of a mirror, or of all
+    Resume(pause::ResumeArgs),
+    /// Look at everything, or at single folders and files, now
+    Rescan(rescan::Args),
     /// Deletes that wait for a decision, with both outcomes
     Holds(holds::Args),
     /// Let the deletes of a hold go on
@@ -168,6 +176,9 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&global, &args),
         Command::Health(args) => health::run(&global, &args),
         Command::Retry(args) => retry::run(&global, &args),
+        Command::Pause(args) => pause::run(&global, &args),
+        Command::Resume(args) => pause::resume(&global, &args),
+        Command::Rescan(args) => rescan::run(&global, &args),
         Command::Holds(args) => holds::run(&global, &args),
         Command::Approve(args) => holds::answer(&global, &args, true),
         Command::Reject(args) => holds::answer(&global, &args, false),

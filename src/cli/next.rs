@@ -88,6 +88,7 @@ pub(super) fn after_condition(kind: &str) -> &'static str {
         "throttled" => "the daemon goes on, slower",
         "rebuilding" => "it ends by itself; nothing that the library holds is sent again",
         "clock" => "nothing waits for it",
+        "paused" => "nothing new is sent meanwhile; then it goes on by itself with whatever waits",
         "root" => "nothing is concluded from it; the root is looked at again every 15 seconds",
         _ => "",
     }

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::daemon::Daemon;
 use super::verdict::Worker;
 use super::{Exit, Failure};
+use crate::config::Config;
+use crate::service::requests_dir;
 
 /// A daemon that works takes a request at once; a busy one may take a moment.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -17,6 +20,29 @@ pub(super) enum Taken {
     /// A daemon is there, and did not take them yet.
     Later,
     ByNobody,
+}
+
+/// Leaves requests for the daemon, one that works now or the next one, and waits for a while until it took them.
+///
+/// # Errors
+/// The folder of the requests cannot be written, or no daemon ever made it.
+pub(super) fn leave(
+    config: &Config,
+    leave: impl FnOnce(&Path) -> std::io::Result<Vec<PathBuf>>,
+) -> Result<Taken, Failure> {
+    let folder = requests_dir(config);
+    let worker = Daemon::find(config)?.as_ref().map_or(Worker::Nobody, Daemon::worker);
+    if worker == Worker::Nobody && !folder.is_dir() {
+        return Err(Failure::new(
+            Exit::Unexpected,
+            anyhow::anyhow!(
+                "no daemon works on {} and none ever did, so there is nothing to ask; start it with `smh-mirror run`, or make one pass with `smh-mirror sync`",
+                config.state_dir.display()
+            ),
+        ));
+    }
+    let left = leave(&folder).map_err(|error| unwritable(&folder, &error))?;
+    Ok(wait(worker, &left))
 }
 
 /// Waits until the daemon took the requests, for a while.

@@ -7,13 +7,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::daemon::Daemon;
 use super::locate::locate;
 use super::request::{self, Taken};
-use super::verdict::Worker;
 use super::{Exit, Failure, Global, output};
 use crate::mirror::Retry;
-use crate::service::requests_dir;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,26 +37,10 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     if wanted.is_empty() {
         wanted.push(Retry::All);
     }
-    let folder = requests_dir(&config);
-    let worker = Daemon::find(&config)?.as_ref().map_or(Worker::Nobody, Daemon::worker);
-    if worker == Worker::Nobody && !folder.is_dir() {
-        return Err(Failure::new(
-            Exit::Unexpected,
-            anyhow::anyhow!(
-                "no daemon works on {} and none ever did; start it with `smh-mirror run`, or make one pass with `smh-mirror sync`, which tries everything",
-                config.state_dir.display()
-            ),
-        ));
-    }
-    let mut left = Vec::new();
-    for retry in &wanted {
-        left.push(retry.leave(&folder).map_err(|error| request::unwritable(&folder, &error))?);
-    }
-    let taken = request::wait(worker, &left);
+    let count = wanted.len();
+    let taken = request::leave(&config, |folder| wanted.iter().map(|w| w.leave(folder)).collect())?;
     if global.json {
-        output::print_json(
-            &json!({"schema": 1, "requests": left.len(), "taken": taken == Taken::Now}),
-        )?;
+        output::print_json(&json!({"schema": 1, "requests": count, "taken": taken == Taken::Now}))?;
     } else {
         output::print_line(match taken {
             Taken::Now => "the daemon tries again what failed; see `smh-mirror errors`",

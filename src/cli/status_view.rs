@@ -9,7 +9,7 @@ use super::limit::Limit;
 use super::verdict::{self, Evidence, Worker};
 use super::{Exit, Failure, output, unexpected};
 use crate::config::Config;
-use crate::journal::{ConditionKind, HoldKind, MirrorStatus, Reader};
+use crate::journal::{ConditionKind, ConditionRow, HoldKind, MirrorStatus, Reader};
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
 use crate::tree::{Lister, escape};
@@ -28,6 +28,8 @@ pub(super) struct MirrorView {
     local: String,
     remote: String,
     pub(super) state: &'static str,
+    /// Everything is mirrored, paused or not.
+    pub(super) current: bool,
     /// Why it is not current.
     pub(super) reasons: Vec<String>,
     /// What the journal says of it, as far as it speaks of this folder and this target.
@@ -86,10 +88,13 @@ fn collect_with(
     let worker = daemon.as_ref().map_or(Worker::Nobody, Daemon::worker);
     let mut mirrors = Vec::with_capacity(config.mirrors.len());
     for mirror in &config.mirrors {
-        let status = known
+        let mut status = known
             .iter()
             .position(|status| status.known.name == mirror.name)
             .map(|at| known.swap_remove(at));
+        if let Some(status) = &mut status {
+            status.conditions.retain(|condition| !condition.is_over(now_ms));
+        }
         let audit = audits
             .iter()
             .position(|(name, _)| *name == mirror.name)
@@ -109,6 +114,7 @@ fn collect_with(
             local: mirror.local.display().to_string(),
             remote: mirror.remote.join("/"),
             state: verdict::state(&evidence),
+            current: verdict::is_current(&evidence),
             reasons: verdict::reasons(&evidence),
             status: status.filter(|_| same),
             audit,
@@ -121,7 +127,7 @@ fn collect_with(
 impl View {
     /// Whether every mirror is current.
     pub(super) fn is_current(&self) -> bool {
-        self.mirrors.iter().all(|mirror| mirror.state == "current")
+        self.mirrors.iter().all(|mirror| mirror.current)
     }
 
     /// Whether a mirror is held.
@@ -176,10 +182,7 @@ impl View {
                 })
             }))
             .collect();
-        let shown: Vec<Value> = conditions
-            .iter()
-            .map(|c| json!({"kind": c.kind.as_str(), "message": c.message, "since": output::time(c.since_ms)}))
-            .collect();
+        let shown: Vec<Value> = conditions.iter().map(condition_json).collect();
         let trouble = status.and_then(|status| {
             let trouble = status.last_trouble.as_ref()?;
             Some(json!({
@@ -274,13 +277,7 @@ impl View {
                 );
             }
             for condition in &status.conditions {
-                lines.push(format!(
-                    "{}: {} since {}: {}",
-                    mirror.name,
-                    condition.kind.as_str(),
-                    output::time(condition.since_ms),
-                    condition.message
-                ));
+                lines.push(format!("{}: {}", mirror.name, verdict::stopped(condition)));
             }
             for hold in &status.holds {
                 lines.push(format!(
@@ -315,6 +312,16 @@ impl View {
         let looked = self.mirrors.iter().any(|mirror| mirror.audit.is_some());
         if looked { Daemon::idle(daemon) } else { Daemon::unknown(daemon) }
     }
+}
+
+/// A condition in JSON.
+pub(super) fn condition_json(condition: &ConditionRow) -> Value {
+    json!({
+        "kind": condition.kind.as_str(),
+        "message": condition.message,
+        "since": output::time(condition.since_ms),
+        "until": condition.until_ms.map(output::time),
+    })
 }
 
 /// A path in JSON.

@@ -4,7 +4,7 @@ use super::output;
 use crate::journal::{ConditionRow, HoldRow};
 use crate::mirror::Audit;
 use crate::mirror::verdict;
-pub(super) use crate::mirror::verdict::{Evidence, Worker, hangs, is_same};
+pub(super) use crate::mirror::verdict::{Evidence, Worker, hangs, is_current, is_same};
 
 /// The word for a mirror.
 pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
@@ -26,10 +26,7 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
         .conditions
         .iter()
         .filter(|condition| verdict::stops(condition))
-        .map(|condition| {
-            let ConditionRow { kind, since_ms, message, .. } = condition;
-            format!("{} since {}: {message}", kind.as_str(), output::time(*since_ms))
-        })
+        .map(stopped)
         .collect();
     reasons.extend(status.holds.iter().map(|hold| {
         let HoldRow { id, since_ms, message, .. } = hold;
@@ -85,6 +82,13 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
         reasons.push("something may have been missed; the next scan looks for it".to_owned());
     }
     reasons
+}
+
+/// A condition in words.
+pub(super) fn stopped(condition: &ConditionRow) -> String {
+    let ConditionRow { kind, since_ms, message, until_ms, .. } = condition;
+    let until = until_ms.map(|at| format!(" until {}", output::time(at))).unwrap_or_default();
+    format!("{} since {}{until}: {message}", kind.as_str(), output::time(*since_ms))
 }
 
 fn folders(count: u64) -> String {
@@ -154,6 +158,50 @@ mod tests {
         let evidence = Evidence { status: Some(status), same: true, worker, audit };
         assert_eq!(state(&evidence), expected);
         assert_eq!(reasons(&evidence).is_empty(), expected == "current", "{status:?}");
+        // Only a pause takes the word away and not what it means.
+        assert!(is_current(&evidence) == (expected == "current") || expected == "paused");
+    }
+
+    #[test]
+    fn a_pause_is_said_and_hides_nothing_worse() {
+        let paused = |change: fn(&mut MirrorStatus)| {
+            with(|s| {
+                s.conditions.push(ConditionRow {
+                    mirror: Some(MirrorId(1)),
+                    kind: ConditionKind::Paused,
+                    since_ms: 1,
+                    message: "m".into(),
+                    until_ms: Some(7_000),
+                });
+                change(s);
+            })
+        };
+        let is_current = |status: &MirrorStatus| {
+            let worker = Worker::Daemon;
+            is_current(&Evidence { status: Some(status), same: true, worker, audit: None })
+        };
+        let nothing_waits = paused(|_| {});
+        check(&nothing_waits, true, None, "paused");
+        assert!(is_current(&nothing_waits));
+        for change in [
+            (|s| s.counts.pending = 1) as fn(&mut MirrorStatus),
+            |s| s.counts.blocked = 1,
+            |s| s.dirty = true,
+            |s| s.scanned_at_ms = None,
+        ] {
+            check(&paused(change), true, None, "paused");
+            assert!(!is_current(&paused(change)));
+        }
+        let offline = paused(|s| s.conditions[0].kind = ConditionKind::Offline);
+        check(&offline, true, None, "offline");
+        let evidence = Evidence {
+            status: Some(&nothing_waits),
+            same: true,
+            worker: Worker::Daemon,
+            audit: None,
+        };
+        let said = "paused since 1970-01-01T00:00:00Z until 1970-01-01T00:00:07Z: m";
+        assert_eq!(reasons(&evidence), [said]);
     }
 
     #[test]
@@ -161,7 +209,14 @@ mod tests {
         let condition = |kind| {
             with(|s| {
                 let message = "m".to_owned();
-                s.conditions.push(ConditionRow { mirror: None, kind, since_ms: 1, message });
+                let until_ms = None;
+                s.conditions.push(ConditionRow {
+                    mirror: None,
+                    kind,
+                    since_ms: 1,
+                    message,
+                    until_ms,
+                });
             })
         };
         check(&status(), true, None, "current");

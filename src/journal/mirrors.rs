@@ -87,6 +87,7 @@ impl Turn<'_> {
                 continue;
             }
             self.forget_entries(MirrorId(id))?;
+            self.resume(MirrorId(id))?;
             self.tx.execute("DELETE FROM mirror WHERE id = ?1", [id])?;
             forgotten.push(name);
         }
@@ -104,7 +105,11 @@ impl Turn<'_> {
         }
         self.tx.execute("UPDATE dir SET parent_id = NULL WHERE mirror_id = ?1", [mirror.0])?;
         self.tx.execute("DELETE FROM dir WHERE mirror_id = ?1", [mirror.0])?;
-        self.tx.execute("DELETE FROM condition WHERE mirror_id = ?1", [mirror.0])?;
+        // What a person wants of the mirror holds for its next target too.
+        self.tx.execute(
+            "DELETE FROM condition WHERE mirror_id = ?1 AND kind <> 'paused'",
+            [mirror.0],
+        )?;
         self.tx.execute("DELETE FROM hold WHERE mirror_id = ?1", [mirror.0])?;
         self.tx.execute("DELETE FROM activity WHERE mirror_id = ?1", [mirror.0])?;
         Ok(())

@@ -16,6 +16,7 @@ mod mirrors;
 mod moves;
 mod notes;
 mod open;
+mod pauses;
 #[cfg(test)]
 mod plans;
 mod query;
@@ -34,6 +35,7 @@ pub use lock::{Holder, LockError, StateLock};
 pub use meta::Kept;
 pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, SetAside};
+pub use pauses::Pause;
 pub use query::{
     Counts, EntryState, Failing, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror,
     MirrorStatus, MirrorWrong, OpenUpload, PartsDone, PendingFile, Reader, SkippedPath,

@@ -107,6 +107,9 @@ fn everything(turn: &Turn<'_>) -> Result<(), JournalError> {
     turn.dir_is_back(dir, None)?;
     turn.put_condition(Some(mirror), ConditionKind::Root, "", 1)?;
     turn.remove_condition(Some(mirror), ConditionKind::Root)?;
+    turn.pause(mirror, Some(9), "", 1)?;
+    turn.paused(mirror)?;
+    turn.resume(mirror)?;
     turn.record(1, mirror, &rel("d"), Activity::Gone, "")?;
     turn.tree_left_out(dir, 5)?;
     turn.remove_file(&id)

@@ -75,6 +75,23 @@ impl Turn<'_> {
             .query_row([NEVER_MS], |row| row.get(0))?)
     }
 
+    /// Whether anything of a mirror waits, now or later.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn anything_waits_of(&self, mirror: MirrorId) -> Result<bool, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM file f INDEXED BY file_due JOIN dir d ON d.id = f.dir_id
+                                 WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms < ?1 AND d.mirror_id = ?2)
+                     OR EXISTS (SELECT 1 FROM dir INDEXED BY dir_wanted
+                                 WHERE mirror_id = ?2 AND next_at_ms IS NOT NULL
+                                   AND next_at_ms < 9223372036854775807)",
+            )?
+            .query_row(params![NEVER_MS, mirror.0], |row| row.get(0))?)
+    }
+
     /// Whether a file of this size or more waits anywhere.
     ///
     /// # Errors

@@ -337,10 +337,12 @@ pub enum ConditionKind {
     Clock,
     /// Not everything is watched that was to be. It is polled, so this stops nothing.
     Watch,
+    /// A person wants nothing new to be sent for a while.
+    Paused,
 }
 
 impl ConditionKind {
-    const ALL: [ConditionKind; 8] = [
+    const ALL: [ConditionKind; 9] = [
         ConditionKind::Offline,
         ConditionKind::Auth,
         ConditionKind::Quota,
@@ -349,6 +351,7 @@ impl ConditionKind {
         ConditionKind::Rebuilding,
         ConditionKind::Clock,
         ConditionKind::Watch,
+        ConditionKind::Paused,
     ];
 
     /// The word in the journal and in JSON.
@@ -363,6 +366,7 @@ impl ConditionKind {
             ConditionKind::Rebuilding => "rebuilding",
             ConditionKind::Clock => "clock",
             ConditionKind::Watch => "watch",
+            ConditionKind::Paused => "paused",
         }
     }
 }
@@ -386,4 +390,14 @@ pub struct ConditionRow {
     pub since_ms: i64,
     /// What happened and what to do, for people.
     pub message: String,
+    /// When it ends by itself, milliseconds since the Unix epoch, if that is known.
+    pub until_ms: Option<i64>,
+}
+
+impl ConditionRow {
+    /// Whether it ended by itself, although nobody was there to take it out of the journal.
+    #[must_use]
+    pub fn is_over(&self, now_ms: i64) -> bool {
+        self.until_ms.is_some_and(|until_ms| until_ms <= now_ms)
+    }
 }

@@ -127,6 +127,12 @@ pub enum Fact {
     Limit(Option<BandwidthLimit>),
     /// A person wants copies to be proven anew.
     Repair(Repair),
+    /// A person wants nothing new to be sent for a mirror.
+    Pause(Pause),
+    /// A person wants a mirror to go on.
+    Resume(Resume),
+    /// A person wants something to be looked at now.
+    Rescan(Rescan),
     /// Take no new work.
     Stop,
 }
@@ -181,6 +187,31 @@ pub struct Repair {
     pub mirror: String,
     /// Files, and directories with everything below them.
     pub paths: Vec<RelPath>,
+}
+
+/// Nothing new is to be sent for a mirror; what is under way is brought to its end, and the folder is still watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// Name of the mirror.
+    pub mirror: String,
+    /// When it ends by itself, milliseconds since the Unix epoch; `None`: a person ends it.
+    pub until_ms: Option<i64>,
+}
+
+/// A mirror is not to be paused any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// Name of the mirror.
+    pub mirror: String,
+}
+
+/// What is to be looked at now, with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rescan {
+    /// Name of the mirror.
+    pub mirror: String,
+    /// The path; the root for the whole mirror.
+    pub path: RelPath,
 }
 
 /// What became of a copy that was to be deleted.

@@ -28,8 +28,8 @@ pub use audit::{Audit, audit};
 pub use audit_page::Finding;
 pub use engine::Engine;
 pub use facts::{
-    Answer, Event, Fact, Finished, LimitRequest, Load, MirrorSettings, Repair, Retry, Sent,
-    Settings,
+    Answer, Event, Fact, Finished, LimitRequest, Load, MirrorSettings, Pause, Repair, Rescan,
+    Resume, Retry, Sent, Settings,
 };
 pub use run::{Observer, RunError, run};
 pub use shell::Shell;

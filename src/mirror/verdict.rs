@@ -128,6 +128,25 @@ pub fn is_same(config: &Config, mirror: &Mirror, known: &KnownMirror) -> bool {
 /// The word for a mirror, the worst first. `current` needs a complete scan and nothing that waits.
 #[must_use]
 pub fn state(evidence: &Evidence<'_>) -> State {
+    let word = unless_paused(evidence);
+    let status = evidence.status.filter(|_| evidence.same);
+    let paused = status.is_some_and(|status| {
+        status.conditions.iter().any(|condition| state_of(condition) == Some(State::Paused))
+    });
+    match word {
+        State::Held | State::Auth | State::Offline => word,
+        _ if paused => State::Paused,
+        _ => word,
+    }
+}
+
+/// Whether everything is mirrored. That a mirror is paused takes nothing away from that, as long as nothing waits.
+#[must_use]
+pub fn is_current(evidence: &Evidence<'_>) -> bool {
+    unless_paused(evidence) == State::Current
+}
+
+fn unless_paused(evidence: &Evidence<'_>) -> State {
     let Some(status) = evidence.status.filter(|_| evidence.same) else { return State::Unknown };
     let audit = evidence.audit;
     let has = |word| status.conditions.iter().any(|c| state_of(c) == Some(word));
@@ -138,9 +157,7 @@ pub fn state(evidence: &Evidence<'_>) -> State {
     {
         return State::Held;
     }
-    if let Some(word) =
-        [State::Auth, State::Offline, State::Paused].into_iter().find(|word| has(*word))
-    {
+    if let Some(word) = [State::Auth, State::Offline].into_iter().find(|word| has(*word)) {
         return word;
     }
     if status.scanned_at_ms.is_none() {

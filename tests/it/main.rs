@@ -8,6 +8,7 @@ mod bed;
 mod bounds;
 mod client;
 mod config;
+mod control;
 mod crash;
 mod deletes;
 mod doctor;

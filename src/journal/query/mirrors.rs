@@ -285,22 +285,27 @@ impl Reader {
             .optional()?)
     }
 
-    /// What stops a mirror, the whole daemon's conditions included.
+    /// What stops a mirror, the whole daemon's conditions included. One that ended while no daemon worked is among
+    /// them: see [`ConditionRow::is_over`].
     ///
     /// # Errors
     /// What SQLite says.
     pub fn conditions(&self, id: MirrorId) -> Result<Vec<ConditionRow>, JournalError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT mirror_id, kind, since_ms, message FROM condition WHERE mirror_id IN (0, ?1) ORDER BY since_ms",
+            "SELECT c.mirror_id, c.kind, c.since_ms, c.message, m.value
+               FROM condition c
+               LEFT JOIN meta m ON c.kind = 'paused' AND m.key = 'paused-until:' || c.mirror_id
+              WHERE c.mirror_id IN (0, ?1) ORDER BY c.since_ms",
         )?;
         let rows = statement.query_map([id.0], |row| {
             let mirror: i64 = row.get(0)?;
             let kind: String = row.get(1)?;
-            Ok((mirror, kind, row.get(2)?, row.get(3)?))
+            let until: Option<String> = row.get(4)?;
+            Ok((mirror, kind, row.get(2)?, row.get(3)?, until.and_then(|text| text.parse().ok())))
         })?;
         let mut conditions = Vec::new();
         for row in rows {
-            let (mirror, kind, since_ms, message) = row?;
+            let (mirror, kind, since_ms, message, until_ms) = row?;
             // A kind of another version stops nothing that this one knows.
             let Ok(kind) = kind.parse::<ConditionKind>() else { continue };
             conditions.push(ConditionRow {
@@ -308,6 +313,7 @@ impl Reader {
                 kind,
                 since_ms,
                 message,
+                until_ms,
             });
         }
         Ok(conditions)

@@ -59,7 +59,7 @@ impl Core {
             if room == 0 {
                 break;
             }
-            if state.scan.is_held() {
+            if state.scan.is_held() || state.is_paused() {
                 continue;
             }
             // While a scan finds what lies in them, their files ask for them, and one call makes many.

@@ -1,6 +1,7 @@
 //! When a pass is over, and when to turn again.
 
-use super::{Core, PASS_PROBES, PASS_TRIES, Work};
+use super::relocations::Candidate;
+use super::{Core, MirrorState, PASS_PROBES, PASS_TRIES, Work};
 use crate::failure::Class;
 use crate::journal::{ConditionKind, JournalError};
 use crate::mirror::facts::Finished;
@@ -32,12 +33,16 @@ impl Core {
         let scanning = self.mirrors.iter().any(|m| {
             m.scan.is_busy() || !m.hints.is_empty() || !m.looking.is_empty() || !m.scan.had_a_pass()
         });
-        if busy || scanning || !self.relocations.is_empty() || !self.candidates.is_empty() {
+        // What a person paused is not waited for.
+        let moving = self.relocations.values().any(|job| !self.is_paused(job.mirror))
+            || self.candidates.iter().any(|candidate| !self.is_paused(candidate.mirror));
+        if busy || scanning || moving {
             return Ok(None);
         }
         if !self.settings.dry_run {
             // What lies below a root that is not there cannot be sent; the condition says so.
-            for mirror in self.mirrors.iter().filter(|mirror| !mirror.scan.is_held()) {
+            let goes_on = |mirror: &&MirrorState| !mirror.scan.is_held() && !mirror.is_paused();
+            for mirror in self.mirrors.iter().filter(goes_on) {
                 if work.turn.has_hopeful_work(mirror.id, PASS_TRIES, self.quota.full_from())? {
                     return Ok(None);
                 }
@@ -68,6 +73,7 @@ impl Core {
         let now = work.now;
         let mut wakes: Vec<i64> =
             self.mirrors.iter().filter_map(|mirror| mirror.scan.next_at_ms()).collect();
+        wakes.extend(self.next_resume_ms(work));
         if self.settings.dry_run {
             return Ok(wakes.into_iter().min());
         }
@@ -80,7 +86,8 @@ impl Core {
             // One that is overdue waits for a slot, and whatever frees that wakes.
             wakes.extend(self.next_relocation_ms().filter(|at| *at > now.mono_ms));
             wakes.extend(self.next_removal_ms(work)?);
-            if !self.unscanned.is_empty() || !self.candidates.is_empty() {
+            let judged = |candidate: &Candidate| !self.is_paused(candidate.mirror);
+            if !self.unscanned.is_empty() || self.candidates.iter().any(judged) {
                 wakes.push(now.mono_ms.saturating_add(LOOK_AGAIN_MS));
             }
             wakes.extend(

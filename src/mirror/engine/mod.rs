@@ -12,6 +12,7 @@ mod holds;
 mod looks;
 mod observe;
 mod orphans;
+mod pause;
 mod polls;
 mod relocations;
 mod removals;
@@ -38,7 +39,7 @@ use crate::clock::{Now, to_ms};
 use crate::config::{BandwidthLimit, Delete};
 use crate::failure::Class;
 use crate::journal::{
-    ConditionKind, DirId, DueFile, EntryId, HoldKind, Journal, JournalError, MirrorId,
+    ConditionKind, DirId, DueFile, EntryId, HoldKind, Journal, JournalError, MirrorId, Pause,
     RootIdentity, Turn,
 };
 use crate::relpath::RelPath;
@@ -143,6 +144,8 @@ struct MirrorState {
     unmounted: BTreeSet<RelPath>,
     /// What is to be deleted was counted, and is not too much.
     brakes_are_off: bool,
+    /// A person wants nothing new to be sent.
+    pause: Option<Pause>,
     /// Since when deletes that are due wait for uploads that are not, monotonic milliseconds.
     removals_waiting_since_ms: Option<i64>,
 }
@@ -219,6 +222,7 @@ impl Engine {
             mirrors.push(MirrorState {
                 root: None,
                 removals_waiting_since_ms: None,
+                pause: turn.paused(row.id)?,
                 brakes_are_off: false,
                 unmounted: holds
                     .filter(|hold| hold.kind == Some(HoldKind::Unmounted))
@@ -341,6 +345,12 @@ impl Engine {
         &self.core.bandwidth_limit
     }
 
+    /// Whether the first mirror is paused, for tests.
+    #[cfg(test)]
+    pub(super) fn pauses(&self) -> bool {
+        self.core.is_paused(0)
+    }
+
     /// The journal, for tests that look at it between turns.
     #[cfg(test)]
     pub(super) fn journal(&mut self) -> &mut Journal {
@@ -400,6 +410,9 @@ impl Core {
             Fact::Retry(retry) => self.retry(work, &retry),
             Fact::Limit(limit) => self.limited(work, limit.as_ref()),
             Fact::Repair(repair) => self.repair(work, &repair),
+            Fact::Pause(pause) => self.pause(work, &pause),
+            Fact::Resume(resume) => self.resume(work, &resume),
+            Fact::Rescan(rescan) => self.rescan(work, &rescan),
             Fact::Stop => {
                 self.stopping = true;
                 Ok(())
@@ -415,6 +428,7 @@ impl Core {
             }
             return Ok(());
         }
+        self.end_pauses(work)?;
         self.advance_scans(work)?;
         self.mind_the_throttle(work)?;
         self.release_unscanned(work);

@@ -31,6 +31,10 @@ impl Core {
             let Some(mirror) = self.mirrors.iter().position(|m| m.id == dir.mirror) else {
                 continue;
             };
+            // Taken up when it goes on.
+            if self.is_paused(mirror) {
+                continue;
+            }
             let path = dir.path.join(&upload.id.name);
             let Some(target) = self.target(mirror, &path) else { continue };
             let (transfer, decision) = Transfer::settle(target, &upload);

@@ -33,7 +33,7 @@ pub(super) struct Candidate {
     new_path: RelPath,
     old: DirId,
     old_path: RelPath,
-    since_ms: i64,
+    pub(super) since_ms: i64,
 }
 
 /// A directory whose copy is being moved.
@@ -149,6 +149,10 @@ impl Core {
     pub(super) fn advance_relocations(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
         let mut at = 0;
         while let Some(candidate) = self.candidates.get(at) {
+            if self.is_paused(candidate.mirror) {
+                at += 1;
+                continue;
+            }
             match self.judge(work, candidate)? {
                 Verdict::Wait => at += 1,
                 Verdict::Drop => {
@@ -185,6 +189,7 @@ impl Core {
                 self.mirrors
                     .get(job.mirror)
                     .is_some_and(|state| state.root.is_some() && state.scan.had_a_pass())
+                    && !self.is_paused(job.mirror)
             })
             .map(|(job, _)| *job)
             .collect();
@@ -466,7 +471,9 @@ impl Core {
     pub(super) fn next_relocation_ms(&self) -> Option<i64> {
         let is_ready = |job: &&Relocation| {
             let state = self.mirrors.get(job.mirror);
-            state.is_some_and(|state| state.root.is_some() && state.scan.had_a_pass())
+            state.is_some_and(|state| {
+                state.root.is_some() && state.scan.had_a_pass() && !state.is_paused()
+            })
         };
         self.relocations.values().filter(is_ready).filter_map(|job| job.again_at_ms).min()
     }

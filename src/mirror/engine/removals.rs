@@ -137,6 +137,7 @@ impl Core {
         };
         let id = state.id;
         settings.delete != Delete::Keep
+            && !state.is_paused()
             && !state.adopting
             && !state.scan.is_held()
             && !state.scan.is_busy()

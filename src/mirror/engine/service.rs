@@ -1,6 +1,6 @@
 //! What the service's answers mean for everybody: the gate, the limiter, the conditions that people read.
 
-use super::{Core, Work};
+use super::{Core, MirrorState, Work};
 use crate::failure::Class;
 use crate::journal::{ConditionKind, EntryId, JournalError};
 use crate::mirror::facts::Event;
@@ -25,10 +25,23 @@ impl Core {
     /// Half open, with nothing left that could prove that it may open: the answered probe has to be enough.
     pub(super) fn mind_the_gate(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
         let idle = self.gate.slots() == Some(1) && !self.is_busy();
-        if idle && !work.turn.anything_waits()? && self.gate.success() {
+        if idle && !self.anything_waits(work)? && self.gate.success() {
             self.goes_on(work)?;
         }
         Ok(())
+    }
+
+    /// Whether something is to be sent by itself. What is paused is not.
+    fn anything_waits(&self, work: &Work<'_>) -> Result<bool, JournalError> {
+        if !self.mirrors.iter().any(MirrorState::is_paused) {
+            return work.turn.anything_waits();
+        }
+        for state in self.mirrors.iter().filter(|state| !state.is_paused()) {
+            if work.turn.anything_waits_of(state.id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Throttling is named until it was quiet for a while.

@@ -18,6 +18,7 @@ use crate::tree::{Absent, DirMark, Found, Kind, RootId, Watching};
 const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false });
 
 mod names;
+mod pausing;
 mod seeing;
 
 const SETTLE: Duration = Duration::from_secs(2);
@@ -72,6 +73,16 @@ impl Hand {
         };
         let now = Now { unix_ms: 1_000_000_000, mono_ms: 1_000 };
         let journal = Journal::in_memory().expect("a journal");
+        Hand::begin(journal, settings, now)
+    }
+
+    /// The process ends, and another one begins.
+    fn restarted(self) -> Hand {
+        let settings = self.engine.core.settings.clone();
+        Hand::begin(self.engine.into_journal(), settings, self.now)
+    }
+
+    fn begin(journal: Journal, settings: Settings, now: Now) -> Hand {
         let engine = Engine::new(journal, settings, now, Rng::with_seed(1)).expect("an engine");
         Hand { engine, now }
     }

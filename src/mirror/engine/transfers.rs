@@ -45,7 +45,7 @@ impl Core {
         let mirrors: Vec<_> = self
             .mirrors
             .iter()
-            .filter(|mirror| !mirror.scan.is_held())
+            .filter(|mirror| !mirror.scan.is_held() && !mirror.is_paused())
             .map(|mirror| mirror.id)
             .collect();
         // What is parked waits for something that may take long, and nobody else has to wait for that.
@@ -133,6 +133,10 @@ impl Core {
                 self.held.remove(&due.file.id);
                 continue;
             };
+            if self.is_paused(mirror) {
+                self.held.remove(&due.file.id);
+                continue;
+            }
             // It may have changed, or gone, since it was taken.
             let row = work.turn.file(&due.file.id)?.filter(|row| {
                 row.gone_at_ms.is_none() && row.next_at_ms.is_some_and(|at| at <= work.now.unix_ms)

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Shell;
+use crate::clock::Clock;
 use crate::config::BandwidthLimit;
-use crate::mirror::facts::{Answer, Fact, LimitRequest, Repair, Retry};
+use crate::mirror::facts::{Answer, Fact, LimitRequest, Pause, Repair, Rescan, Resume, Retry};
 use crate::relpath::RelPath;
 use crate::tree::{Watching, Wish};
 
@@ -51,13 +52,31 @@ enum Request {
         /// In the words of the configuration; absent: what that says.
         limit: Option<String>,
     },
+    Pause {
+        /// Name of a mirror.
+        mirror: String,
+        /// When it ends by itself; absent: a person ends it.
+        until_ms: Option<i64>,
+    },
+    Resume {
+        /// Name of a mirror.
+        mirror: String,
+    },
+    Rescan {
+        /// Name of a mirror.
+        mirror: String,
+        /// Path below its root, in hexadecimal.
+        path: String,
+    },
 }
 
 impl Request {
     /// Leaves this in `folder` for the daemon.
+    /// Those of one name are taken in the order in which they were left.
     fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
         let text = serde_json::to_vec(self)?;
-        let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let at_ms = Clock::start().now().unix_ms;
+        let name = format!("{at_ms:016}-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let unfinished = folder.join(&name);
         let finished = folder.join(format!("{name}.{SUFFIX}"));
         fs::write(&unfinished, text)?;
@@ -145,6 +164,38 @@ fn shortened(path: &RelPath) -> RelPath {
     step
 }
 
+impl Pause {
+    /// Leaves this in `folder` for the daemon.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
+        let Pause { mirror, until_ms } = self.clone();
+        Request::Pause { mirror, until_ms }.leave(folder)
+    }
+}
+
+impl Resume {
+    /// Leaves this in `folder` for the daemon.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
+        Request::Resume { mirror: self.mirror.clone() }.leave(folder)
+    }
+}
+
+impl Rescan {
+    /// Leaves this in `folder` for the daemon.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn leave(&self, folder: &Path) -> std::io::Result<PathBuf> {
+        let path = hex::encode(self.path.as_bytes());
+        Request::Rescan { mirror: self.mirror.clone(), path }.leave(folder)
+    }
+}
+
 impl Shell {
     /// The tree of the watcher that is the folder of requests: it comes after the mirrors.
     pub(in crate::mirror) fn requests_tree(&self) -> usize {
@@ -168,16 +219,19 @@ impl Shell {
         self.inner.requests.is_some()
     }
 
-    /// Takes what lies in the folder, and removes it.
+    /// Takes what lies in the folder, in the order in which it was left, and removes it.
     pub(in crate::mirror) fn take_requests(&self) -> Vec<Fact> {
         let Some(folder) = &self.inner.requests else { return Vec::new() };
         let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let mut left: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == SUFFIX))
+            .take(REQUESTS)
+            .collect();
+        left.sort();
         let mut taken = Vec::new();
-        for entry in entries.flatten().take(REQUESTS) {
-            let path = entry.path();
-            if path.extension().is_none_or(|extension| extension != SUFFIX) {
-                continue;
-            }
+        for path in left {
             match read(&path) {
                 Ok(request) => taken.push(request),
                 Err(why) => {
@@ -212,16 +266,24 @@ fn read(path: &Path) -> Result<Fact, String> {
             Ok(Fact::Repair(Repair { mirror, paths }))
         }
         Request::Retry { mirror, path } => {
-            let path = match path {
-                Some(path) => hex::decode(path).map_err(|error| error.to_string())?,
-                None => Vec::new(),
-            };
+            let path = below(path.as_deref().unwrap_or_default())?;
             Ok(Fact::Retry(match mirror {
                 None => Retry::All,
-                Some(mirror) => Retry::Below { mirror, path: RelPath::from_bytes(path) },
+                Some(mirror) => Retry::Below { mirror, path },
             }))
         }
+        Request::Pause { mirror, until_ms } => Ok(Fact::Pause(Pause { mirror, until_ms })),
+        Request::Resume { mirror } => Ok(Fact::Resume(Resume { mirror })),
+        Request::Rescan { mirror, path } => {
+            Ok(Fact::Rescan(Rescan { mirror, path: below(&path)? }))
+        }
     }
+}
+
+/// A path below a root, from hexadecimal.
+fn below(path: &str) -> Result<RelPath, String> {
+    let bytes = hex::decode(path).map_err(|error| error.to_string())?;
+    Ok(RelPath::from_bytes(bytes))
 }
 
 #[cfg(test)]
@@ -278,6 +340,23 @@ mod tests {
             Repair { mirror: "m".into(), paths: Vec::new() }.leave(folder.path()).unwrap().len(),
             0
         );
+    }
+
+    #[test]
+    fn what_is_paused_and_looked_at_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        for until_ms in [None, Some(7)] {
+            let pause = Pause { mirror: "m".into(), until_ms };
+            let file = pause.leave(folder.path()).unwrap();
+            assert!(matches!(read(&file), Ok(Fact::Pause(read)) if read == pause));
+        }
+        let resume = Resume { mirror: "m".into() };
+        let file = resume.leave(folder.path()).unwrap();
+        assert!(matches!(read(&file), Ok(Fact::Resume(read)) if read == resume));
+        let path = RelPath::from_bytes(b"a/\xff b".to_vec());
+        let rescan = Rescan { mirror: "m".into(), path };
+        let file = rescan.leave(folder.path()).unwrap();
+        assert!(matches!(read(&file), Ok(Fact::Rescan(read)) if read == rescan));
     }
 
     #[test]

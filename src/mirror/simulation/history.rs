@@ -35,7 +35,13 @@ impl History {
         world.loud = std::env::var_os("SMH_SIM_TRACE").is_some();
         world.tracing = world.loud;
         let steps = 30 + world.rng.usize(0..60);
+        let mut whims = self.whims();
         for at in 0..steps {
+            if let Some(whims) = &mut whims
+                && whims.u8(0..12) == 0
+            {
+                world.whim(whims);
+            }
             if self.crash_at == Some(at) {
                 world.crash();
             }
@@ -47,6 +53,12 @@ impl History {
         check::converged(&mut world);
         again(&mut world);
         world
+    }
+
+    /// In a quarter of the histories a person pauses the mirror at times. With dice of its own.
+    fn whims(self) -> Option<fastrand::Rng> {
+        let mut whims = fastrand::Rng::with_seed(self.seed.rotate_left(32) ^ 0x70a5);
+        (whims.u8(0..4) == 0).then_some(whims)
     }
 
     /// The same, and what happened.
@@ -468,6 +480,7 @@ fn heal(world: &mut World) {
             world.hint(&path);
         }
     }
+    world.go_on();
     // What was given up for want of sense in the answers is tried again when a person says so.
     world.retry();
     rest(world);

@@ -18,8 +18,8 @@ use crate::failure::Class;
 use crate::journal::Journal;
 use crate::mirror::engine::Engine;
 use crate::mirror::facts::{
-    Answer, DirJobId, Doomed, Effect, Fact, MirrorSettings, Relocated, Removed, Repair, Retry,
-    Settings, TransferId, Turned,
+    Answer, DirJobId, Doomed, Effect, Fact, MirrorSettings, Pause, Relocated, Removed, Repair,
+    Rescan, Resume, Retry, Settings, TransferId, Turned,
 };
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::relpath::RelPath;
@@ -130,6 +130,8 @@ pub(super) struct World {
     pub(super) changes_names: bool,
     /// Copies under names of the other kind are there too.
     pub(super) both_names: bool,
+    /// Transfers that were begun: a paused mirror begins no other.
+    begun: BTreeSet<TransferId>,
 }
 
 impl World {
@@ -163,6 +165,7 @@ impl World {
             names,
             changes_names: false,
             both_names: false,
+            begun: BTreeSet::new(),
         };
         world.service.has_bin = world.rng.u8(0..4) > 0;
         let journal = Journal::in_memory().expect("a journal");
@@ -292,8 +295,10 @@ impl World {
                 self.commits.pop_front();
             }
         }
+        let paused = self.engine().pauses();
         for effect in effects {
             self.note(|| format!("effect {effect:?}"));
+            self.mind_the_pause(&effect, paused);
             match effect {
                 Effect::Forget(transfer) => {
                     self.forms.remove(&transfer);
@@ -301,6 +306,40 @@ impl World {
                 other => self.flights.push(Flight::Ready(other)),
             }
         }
+    }
+
+    /// While a mirror is paused, nothing begins; what is under way goes on.
+    fn mind_the_pause(&mut self, effect: &Effect, paused: bool) {
+        let begins = match effect {
+            Effect::Step { transfer, .. } => self.begun.insert(*transfer),
+            Effect::Directory { .. }
+            | Effect::ListRemote { .. }
+            | Effect::Remove { .. }
+            | Effect::Relocate { .. }
+            | Effect::AskForBin => true,
+            _ => false,
+        };
+        assert!(!paused || !begins, "it is paused, and this begins: {effect:?}");
+    }
+
+    /// A person wants nothing to be sent for a while, or for ever, or changes their mind, or wants a look.
+    pub(super) fn whim(&mut self, whims: &mut Rng) {
+        let mirror = "m".to_owned();
+        let until_ms = whims.bool().then(|| self.now.unix_ms + whims.i64(-1_000..60_000));
+        self.facts.push_back(match whims.u8(0..4) {
+            0 | 1 => Fact::Pause(Pause { mirror, until_ms }),
+            2 => Fact::Resume(Resume { mirror }),
+            _ => {
+                let dirs = self.disk.paths(|node| matches!(node, Node::Dir { .. }));
+                let path = whims.choice(&dirs).cloned().unwrap_or_else(RelPath::root);
+                Fact::Rescan(Rescan { mirror, path })
+            }
+        });
+    }
+
+    /// Whatever a person paused goes on.
+    pub(super) fn go_on(&mut self) {
+        self.facts.push_back(Fact::Resume(Resume { mirror: "m".to_owned() }));
     }
 
     /// SIGKILL, or with power cuts a loss of the last commits too. A new process starts.
@@ -325,6 +364,7 @@ impl World {
         }
         self.facts.clear();
         self.forms.clear();
+        self.begun.clear();
         self.watches.clear();
         self.polled.clear();
         let ms = self.rng.i64(1..5_000);
