@@ -1,5 +1,7 @@
 //! Who works on the state: whether a daemon runs, and whether it was stopped by a signal.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::verdict::Worker;
@@ -26,7 +28,7 @@ impl Daemon {
             Failure::new(if denied { Exit::Permission } else { Exit::Unexpected }, error)
         })?;
         // It is held, and its note could not be read in this moment.
-        let unnamed = || Holder { pid: 0, version: String::new(), since_ms: 0 };
+        let unnamed = || Holder { pid: 0, version: String::new(), since_ms: 0, socket: None };
         Ok(holder.map(|note| {
             let holder = note.unwrap_or_else(unnamed);
             let stopped = std::fs::read_to_string(format!("/proc/{}/stat", holder.pid))
@@ -39,6 +41,11 @@ impl Daemon {
     /// Since when it runs, milliseconds since the Unix epoch.
     pub(super) fn since_ms(&self) -> i64 {
         self.holder.since_ms
+    }
+
+    /// Its control socket, if it has one.
+    pub(super) fn socket(&self) -> Option<&Path> {
+        self.holder.socket.as_deref()
     }
 
     /// What it can do.

@@ -1,5 +1,6 @@
 //! What a person types and reads: arguments, one file a command, output.
 
+mod ask;
 mod config;
 mod daemon;
 mod demo;
@@ -19,6 +20,7 @@ mod next;
 mod output;
 mod pause;
 mod progress;
+mod reload;
 mod request;
 mod rescan;
 mod restore;
@@ -29,9 +31,11 @@ mod run;
 mod status;
 mod status_view;
 mod sync;
+mod uploads;
 mod verdict;
 mod verify;
 mod verify_view;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -107,6 +111,8 @@ enum Command {
     Resume(pause::ResumeArgs),
     /// Look at everything, or at single folders and files, now
     Rescan(rescan::Args),
+    /// Have the daemon read its configuration again
+    Reload(reload::Args),
     /// Deletes that wait for a decision, with both outcomes
     Holds(holds::Args),
     /// Let the deletes of a hold go on
@@ -179,6 +185,7 @@ pub fn main() -> ExitCode {
         Command::Pause(args) => pause::run(&global, &args),
         Command::Resume(args) => pause::resume(&global, &args),
         Command::Rescan(args) => rescan::run(&global, &args),
+        Command::Reload(args) => reload::run(&global, &args),
         Command::Holds(args) => holds::run(&global, &args),
         Command::Approve(args) => holds::answer(&global, &args, true),
         Command::Reject(args) => holds::answer(&global, &args, false),

@@ -259,8 +259,32 @@ impl View {
                 mirror.local.clone(),
             ]);
         }
-        let mut lines: Vec<String> =
-            table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+        let lines =
+            table.to_string().lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+        lines.into_iter().chain(self.remarks()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Each mirror in a line, and what a person should know: for who reads line by line.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mirrors = self.mirrors.iter().map(|mirror| {
+            let counts = mirror.status.as_ref().map(|status| status.counts).unwrap_or_default();
+            let waiting = counts.pending + counts.uploading + counts.retrying;
+            format!(
+                "{}: {}, {} synced ({}), {waiting} waiting ({}), {} blocked",
+                mirror.name,
+                mirror.state,
+                counts.synced,
+                output::bytes(counts.synced_bytes),
+                output::bytes(counts.pending_bytes),
+                counts.blocked
+            )
+        });
+        mirrors.chain(self.remarks()).chain(self.note()).collect()
+    }
+
+    /// What a person should know of each mirror.
+    fn remarks(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         for mirror in &self.mirrors {
             let Some(status) = &mirror.status else {
                 lines.extend(
@@ -303,7 +327,7 @@ impl View {
             }
         }
         lines.extend(self.limit.line());
-        lines.join("\n")
+        lines
     }
 
     /// Says what nobody knows, or does, while no daemon works.

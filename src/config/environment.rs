@@ -15,6 +15,10 @@ pub struct Environment {
     pub xdg_state_home: Option<PathBuf>,
     /// The first folder in `STATE_DIRECTORY`.
     pub state_directory: Option<PathBuf>,
+    /// The first folder in `RUNTIME_DIRECTORY`.
+    pub runtime_directory: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub xdg_runtime_dir: Option<PathBuf>,
     /// `CREDENTIALS_DIRECTORY`.
     pub credentials_directory: Option<PathBuf>,
     /// `SMH_MIRROR_LIBRARY_SECRET`.
@@ -40,6 +44,8 @@ impl Environment {
             xdg_config_home: folder("XDG_CONFIG_HOME"),
             xdg_state_home: folder("XDG_STATE_HOME"),
             state_directory: first_folder("STATE_DIRECTORY"),
+            runtime_directory: first_folder("RUNTIME_DIRECTORY"),
+            xdg_runtime_dir: folder("XDG_RUNTIME_DIR"),
             credentials_directory: folder("CREDENTIALS_DIRECTORY"),
             library_secret: secret(LIBRARY_SECRET),
             access_token: secret(ACCESS_TOKEN),

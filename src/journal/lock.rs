@@ -1,8 +1,8 @@
 //! One daemon a state folder (shell): `flock`, and who holds it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{Read, Seek};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ pub struct Holder {
     pub version: String,
     /// Start of the process, milliseconds since the Unix epoch.
     pub since_ms: i64,
+    /// Its control socket, as soon as it has one.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
 }
 
 /// The state folder cannot be taken.
@@ -53,7 +56,8 @@ pub enum LockError {
 /// The state folder, taken until this is dropped. The kernel frees it when the process dies.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
     stuck: File,
 }
 
@@ -87,13 +91,7 @@ impl StateLock {
             }
             std::thread::sleep(PAUSE);
         }
-        let note = serde_json::to_vec(holder).map_err(|error| io(error.into()))?;
-        file.set_len(0).map_err(io)?;
-        file.rewind().map_err(io)?;
-        // The note is for people: a full disk takes it away, and nothing else.
-        if let Err(error) = file.write_all(&note) {
-            tracing::warn!(path = %path.display(), "cannot note who holds the state in {}: {error}", path.display());
-        }
+        let lock_path = path.clone();
         let path = state_dir.join(STUCK_FILE);
         let stuck = OpenOptions::new()
             .read(true)
@@ -103,7 +101,22 @@ impl StateLock {
             .mode(0o600)
             .open(&path)
             .map_err(|source| LockError::Io { path, source })?;
-        Ok(StateLock { _file: file, stuck })
+        let lock = StateLock { file, path: lock_path, stuck };
+        lock.note(holder);
+        Ok(lock)
+    }
+
+    /// Notes who holds the state folder. The note is for people and for commands that ask the holder: a full disk takes
+    /// it away, and nothing else.
+    pub fn note(&self, holder: &Holder) {
+        let written = serde_json::to_vec(holder).map_err(Into::into).and_then(|note| {
+            // Written over the one before and then cut, so that no reader finds nothing.
+            self.file.write_all_at(&note, 0)?;
+            self.file.set_len(note.len() as u64)
+        });
+        if let Err(error) = written {
+            tracing::warn!(path = %self.path.display(), "cannot note who holds the state in {}: {error}", self.path.display());
+        }
     }
 
     /// Tells readers whether the journal can be written: while it cannot, what it says is old.

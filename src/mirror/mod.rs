@@ -32,7 +32,7 @@ pub use facts::{
     Resume, Retry, Sent, Settings,
 };
 pub use run::{Observer, RunError, run};
-pub use shell::Shell;
+pub use shell::{Progress, Sending, Shell};
 pub use verify::{
     Difference, Extra, Listed, Report, Subject, Tally, Told, VerifyError, Waiting, Why, verify,
 };

@@ -7,6 +7,7 @@ use fastrand::Rng;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
+use super::control::Live;
 use crate::clock::Clock;
 use crate::config::{Config, Mirror, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{Holder, Journal, JournalError, LockError, Reader, SetAside, StateLock};
@@ -50,6 +51,10 @@ pub enum Mode {
 pub struct Prepared {
     /// Held until the end of the process.
     pub lock: StateLock,
+    /// What is noted about this process.
+    pub(super) holder: Holder,
+    /// What it can tell of itself while it runs.
+    pub(super) live: Arc<Live>,
     /// Roots that are not there. That is an error only while they were never seen: later it may be a
     /// filesystem that is not mounted yet.
     missing: Vec<Problem>,
@@ -87,9 +92,10 @@ pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> 
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since_ms: now.unix_ms,
+        socket: None,
     };
     let lock = StateLock::take(&config.state_dir, &holder)?;
-    Ok(Prepared { lock, missing })
+    Ok(Prepared { lock, holder, live: Arc::default(), missing })
 }
 
 /// Roots that are not there.
@@ -238,9 +244,9 @@ pub fn assemble(
         _ => Some(client(config, clock, meter)?),
     };
     let mut mirrors = Vec::new();
-    let mut locals: Vec<(PathBuf, Lister, WatchMode)> = Vec::new();
+    let mut locals: Vec<(String, PathBuf, Lister, WatchMode)> = Vec::new();
     for mirror in &config.mirrors {
-        locals.push((mirror.local.clone(), Lister::of(mirror), mirror.watch));
+        locals.push((mirror.name.clone(), mirror.local.clone(), Lister::of(mirror), mirror.watch));
         mirrors.push(MirrorSettings {
             name: mirror.name.clone(),
             local: mirror.local.clone(),

@@ -191,6 +191,7 @@ impl Daemon<'_> {
         })?;
         self.begun = true;
         self.telling.goes_on();
+        self.prepared.live.set_sending(shell.sending());
         self.status.begin();
         if let Err(error) = self.prepared.lock.set_stuck(false) {
             tracing::warn!(%error, "cannot tell readers that the journal is written again");

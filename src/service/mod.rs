@@ -1,7 +1,8 @@
-//! Life of the process: putting the rooms together, signals, reloading, systemd, logs, metrics.
+//! Life of the process: putting the rooms together, signals, reloading, the control socket, systemd, logs, metrics.
 
 mod alarms;
 mod assemble;
+mod control;
 mod daemon;
 mod hook_process;
 mod hooks;
@@ -20,6 +21,7 @@ pub use assemble::{
     Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, prepare,
     replace_journal, requests_dir, scratch,
 };
+pub use control::{Answer, Ask, Control, REPLY_MAX, Reply, Request, Upload, VERSION};
 pub use daemon::{DaemonError, daemon};
 pub use logging::init as init_logging;
 pub use metrics::MetricsError;

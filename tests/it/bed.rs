@@ -47,6 +47,11 @@ impl Running {
         self.0.id()
     }
 
+    /// Waits for an end that comes by itself, and gives the exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        self.wait()
+    }
+
     /// Waits for the end, and gives the exit code.
     fn wait(&mut self) -> Option<i32> {
         let began = now();

@@ -1,6 +1,39 @@
-//! Acting on the daemon: `pause`, `resume`, `rescan`.
+//! Acting on the daemon: `pause`, `resume`, `rescan`, `reload`, what is being sent, and the socket.
 
-use crate::bed::{Bed, until, until_or};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::bed::{Bed, noise, until, until_or};
+
+/// The one control socket of the state folder.
+fn socket(bed: &Bed) -> PathBuf {
+    until("a control socket", || {
+        fs::read_dir(bed.path("state"))
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path().join("socket"))
+            .find(|path| path.exists())
+    })
+}
+
+/// What the daemon answers to these bytes, if it does.
+fn said(bed: &Bed, bytes: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket(bed)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // It may have heard enough.
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8(text).unwrap()
+}
 
 fn until_waiting(bed: &Bed, files: u64) {
     until_or(
@@ -89,4 +122,103 @@ fn a_rescan_finds_what_nobody_told_of() {
     assert_eq!(daemon.stop(), Some(0));
     let (out, _) = bed.ends(&["rescan"], 0);
     assert!(out.contains("no daemon works now"), "{out}");
+}
+
+#[test]
+fn what_is_being_sent_is_told_while_it_is() {
+    let bed = Bed::new();
+    bed.configure("[transfer]\nbandwidth_limit = \"1MiB/s\"");
+    let daemon = bed.daemon_until_current();
+    assert_eq!(bed.status()["uploads"], serde_json::json!([]));
+    let watching = bed.start(&["status", "--watch"]);
+    let content = noise(6 << 20, 1);
+    bed.write("large", &content);
+    let upload = until("an upload that runs", || {
+        let uploads = bed.status()["uploads"].clone();
+        uploads.as_array()?.iter().find(|upload| upload["bytes"] != 0).cloned()
+    });
+    assert_eq!((&upload["mirror"], &upload["path"]), (&"docs".into(), &"large".into()));
+    assert_eq!(upload["total"], 6 << 20);
+    assert!(upload["since"].is_string() && upload["rate"].is_u64(), "{upload}");
+    let lines = || fs::read_to_string(bed.path("said")).unwrap_or_default();
+    until_or(
+        || format!("a line about it: {}", lines()),
+        || lines().contains("  docs/large: sending, ").then_some(()),
+    );
+    bed.until_mirrored("large", &content);
+    bed.until_current();
+    until("the news that all is current", || {
+        lines().contains("docs: current, 1 synced (6.00 MiB)").then_some(())
+    });
+    watching.signal(Signal::INT);
+    assert_eq!(watching.ended(), Some(0));
+    assert_eq!(bed.status()["uploads"], serde_json::json!([]));
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(bed.status()["uploads"], Value::Null);
+}
+
+#[test]
+fn the_socket_is_for_its_user_and_garbage_harms_nobody() {
+    let bed = Bed::new();
+    bed.daemon_until_current().kill();
+    let stale = socket(&bed);
+    let daemon = bed.daemon_until_current();
+    assert_eq!(socket(&bed), stale, "what the killed one left is replaced");
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!((mode(&stale), mode(stale.parent().unwrap())), (0o600, 0o700));
+
+    let idle: Vec<_> = (0..8).map(|_| UnixStream::connect(&stale).unwrap()).collect();
+    let long = vec![b'x'; 100_000];
+    for garbage in [
+        b"\n".as_slice(),
+        b"{\"version\":1,\"ask\":\"everything\"}\n",
+        b"{\"version\":7,\"ask\":\"uploads\"}\n",
+        b"\xff\0\xfe\n",
+        b"{\"version\":1,\"ask\":\"uploads\"}",
+        &long,
+    ] {
+        let said = said(&bed, garbage);
+        // One that sends more than is read may lose the answer, and nothing else.
+        assert!(said.contains("\"failed\"") || garbage.len() > 4096, "{said}");
+    }
+    let answer = said(&bed, b"{\"version\":1,\"ask\":\"uploads\"}\n");
+    assert_eq!(answer, "{\"version\":1,\"answer\":{\"uploads\":[]}}\n");
+    assert_eq!(
+        bed.status()["uploads"],
+        serde_json::json!([]),
+        "clients that say nothing disturb nobody"
+    );
+    drop(idle);
+    bed.write("a", "a");
+    bed.until_mirrored("a", "a");
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(!stale.exists());
+}
+
+#[test]
+fn a_reload_says_what_came_of_it() {
+    let bed = Bed::new();
+    let (_, err) = bed.ends(&["reload"], 1);
+    assert!(err.contains("nothing to reload"), "{err}");
+    let daemon = bed.daemon_until_current();
+    socket(&bed);
+    let (out, _) = bed.ends(&["reload"], 0);
+    assert!(out.contains("did not change"), "{out}");
+    bed.configure("exclude = [\"*.bak\"]");
+    let (out, _) = bed.ends(&["reload"], 0);
+    assert!(out.contains("the new configuration is in force"), "{out}");
+    bed.configure("settle_max = \"soon\"");
+    let (_, err) = bed.ends(&["reload"], 78);
+    assert!(err.contains("settle_max") && err.contains("keeps the configuration"), "{err}");
+    // Only the daemon knows what is wrong with this one: it reads the secret.
+    bed.configure("");
+    fs::remove_file(bed.path("secret")).unwrap();
+    let (_, err) = bed.ends(&["reload"], 78);
+    assert!(err.contains("the old one stays in force"), "{err}");
+    bed.secret("emulator-secret");
+    bed.write("a.bak", "a");
+    bed.write("b", "b");
+    bed.until_mirrored("b", "b");
+    assert_eq!(bed.starts_of("a.bak"), 0);
+    assert_eq!(daemon.stop(), Some(0));
 }

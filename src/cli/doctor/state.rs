@@ -196,7 +196,7 @@ fn judge_daemon(holder: &Result<Option<Option<Holder>>, LockError>) -> Check {
         Ok(None) => Check::ok(NAME, "none runs on this state folder"),
         Ok(Some(None)) => Check::ok(NAME, "one is starting or ending now"),
         Ok(Some(Some(holder))) => {
-            let Holder { pid, version, since_ms } = holder;
+            let Holder { pid, version, since_ms, .. } = holder;
             let since = output::time(*since_ms);
             let message = format!("one runs: pid {pid}, version {version}, since {since}");
             if version == env!("CARGO_PKG_VERSION") {
@@ -295,7 +295,12 @@ mod tests {
     #[test]
     fn an_older_daemon_is_to_be_restarted() {
         let held = |version: &str| {
-            Ok(Some(Some(Holder { pid: 7, version: version.to_owned(), since_ms: 0 })))
+            Ok(Some(Some(Holder {
+                pid: 7,
+                version: version.to_owned(),
+                since_ms: 0,
+                socket: None,
+            })))
         };
         assert_eq!(judge_daemon(&Ok(None)).status, Status::Ok);
         assert_eq!(judge_daemon(&held(env!("CARGO_PKG_VERSION"))).status, Status::Ok);

@@ -9,6 +9,7 @@ mod local;
 mod parts;
 mod remote;
 mod requests;
+mod sending;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,12 +17,14 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
+pub use sending::{Progress, Sending};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::facts::{Effect, Fact, MirrorIndex, TransferId};
 use super::step::{Failure, Outcome};
+use crate::clock::Clock;
 use crate::config::{BandwidthLimit, WatchMode};
 use crate::failure::Class;
 use crate::relpath::RelPath;
@@ -31,6 +34,7 @@ use crate::tree::{Lister, Watcher, Wish};
 /// The local side of one mirror.
 #[derive(Debug)]
 struct Local {
+    name: String,
     root: PathBuf,
     lister: Arc<Lister>,
     watch: WatchMode,
@@ -58,23 +62,29 @@ struct Inner {
     facts: mpsc::Sender<Fact>,
     /// The difference of the clocks that was last reported, in milliseconds.
     skew_ms: AtomicI64,
+    sending: Arc<Sending>,
 }
 
 impl Shell {
     /// A shell that reports to `facts`. Without a client (a dry run) nothing is sent; without a
-    /// watcher nothing is watched. `mirrors`: root, what lists it, and what to watch. `requests`: the
+    /// watcher nothing is watched. `mirrors`: name, root, what lists it, and what to watch. `requests`: the
     /// folder in which commands leave requests. The trees of the watcher are the mirrors, and then that folder.
     #[must_use]
     pub fn new(
         client: Option<Client>,
         watcher: Option<Arc<Watcher>>,
-        mirrors: Vec<(PathBuf, Lister, WatchMode)>,
+        mirrors: Vec<(String, PathBuf, Lister, WatchMode)>,
         requests: Option<PathBuf>,
         facts: mpsc::Sender<Fact>,
     ) -> Shell {
         let mirrors = mirrors
             .into_iter()
-            .map(|(root, lister, watch)| Local { root, lister: Arc::new(lister), watch })
+            .map(|(name, root, lister, watch)| Local {
+                name,
+                root,
+                lister: Arc::new(lister),
+                watch,
+            })
             .collect();
         Shell {
             inner: Arc::new(Inner {
@@ -86,6 +96,7 @@ impl Shell {
                 signings: parts::Signings::default(),
                 facts,
                 skew_ms: AtomicI64::new(0),
+                sending: Sending::new(Clock::start()),
             }),
             tasks: TaskTracker::new(),
             abandoned: CancellationToken::new(),
@@ -98,6 +109,12 @@ impl Shell {
             tracing::debug!(%limit, "limit of the bandwidth");
             client.throttle().set(move |unix_ms| limit.at(unix_ms, &TimeZone::system()).rate);
         }
+    }
+
+    /// What is being sent, at any moment.
+    #[must_use]
+    pub fn sending(&self) -> Arc<Sending> {
+        Arc::clone(&self.inner.sending)
     }
 
     /// The watcher, whose hints the loop takes.
@@ -143,6 +160,7 @@ impl Shell {
             Effect::Forget(transfer) => {
                 inner.forms.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
                 inner.signings.forget(transfer);
+                inner.sending.forget(transfer);
             }
             Effect::Root(mirror) => {
                 tokio::task::spawn_blocking(move || inner.look_at_root(mirror));

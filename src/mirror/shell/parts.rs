@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -106,11 +107,12 @@ impl Inner {
     ) -> Result<Outcome, Outcome> {
         let signed = self.signings.of(transfer);
         let signing = signed.get(client, confirm_key, part, None).await?;
-        let sent = match send(client, file, &signing, part, crc64).await {
+        let counter = self.sending.counter(transfer);
+        let sent = match send(client, file, &signing, part, crc64, &counter).await {
             // The signature is too old, whatever the clocks say (sheet section 7): once more with another.
             Err(Sending::Refused(error)) if error.status == Some(403) => {
                 let other = signed.get(client, confirm_key, part, Some(&signing)).await?;
-                send(client, file, &other, part, crc64).await
+                send(client, file, &other, part, crc64, &counter).await
             }
             sent => sent,
         };
@@ -144,6 +146,7 @@ async fn send(
     signing: &Signing,
     part: Part,
     crc64: u64,
+    counter: &Arc<AtomicU64>,
 ) -> Result<Option<u64>, Sending> {
     let (pieces, taken) = mpsc::channel::<io::Result<Bytes>>(PIECES);
     let reading = file.clone();
@@ -157,13 +160,25 @@ async fn send(
         }
         read
     });
-    let stream = futures_util::stream::unfold(taken, |mut taken| async move {
-        taken.recv().await.map(|piece| (piece, taken))
-    });
+    let added = Arc::new(AtomicU64::new(0));
+    let counters = [Arc::clone(counter), Arc::clone(&added)];
+    let stream =
+        futures_util::stream::unfold((taken, counters), |(mut taken, counters)| async move {
+            let piece = taken.recv().await?;
+            let bytes = piece.as_ref().map_or(0, Bytes::len);
+            for counter in &counters {
+                counter.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            Some((piece, (taken, counters)))
+        });
     let sent = client.send_part(signing, part.number, part.len, Box::pin(stream)).await;
     let read = reader.await.unwrap_or_else(|_| {
         Err(ReadError::Local("reading the file failed unexpectedly".to_owned()))
     });
+    if read.is_err() || sent.is_err() {
+        // All of it is to be sent again.
+        counter.fetch_sub(added.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
     match (read, sent) {
         (Ok(()), sent) => sent.map_err(Sending::Refused),
         // The service did not want all of it.

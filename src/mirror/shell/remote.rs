@@ -1,6 +1,6 @@
 //! What the service is asked (shell): the steps of transfers, directories, listings, the probe.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -102,7 +102,13 @@ impl Inner {
                 match form {
                     Some(form) => {
                         mind_the_limit(client, &file, &form);
-                        post(client, &file, &form).await
+                        let sent = self.sending.begin(
+                            transfer,
+                            &local.name,
+                            &file.path,
+                            file.fingerprint.size,
+                        );
+                        post(client, &file, &form, sent.counter()).await
                     }
                     None => Err(Outcome::Failed(Failure::new(
                         Class::Defect,
@@ -115,6 +121,8 @@ impl Inner {
             }
             Step::ReadPart { part, after } => read_part(&file, part, after).await,
             Step::SendPart { confirm_key, part, crc64 } => {
+                let size = file.fingerprint.size;
+                self.sending.part(transfer, &local.name, &file.path, size, part.offset);
                 self.send_part(transfer, client, &file, &confirm_key, part, crc64).await
             }
             Step::Confirm { confirm_key, crc64, pause_ms } => {
@@ -246,10 +254,16 @@ pub(super) async fn instant(
 }
 
 /// Sends the content; what was sent is what was hashed, in one pass.
-async fn post(client: &Client, file: &File, form: &Form) -> Result<Outcome, Outcome> {
+async fn post(
+    client: &Client,
+    file: &File,
+    form: &Form,
+    sent: Arc<AtomicU64>,
+) -> Result<Outcome, Outcome> {
     let size = file.fingerprint.size;
     let (digest, posted) = if size < WHOLE {
         let (bytes, digest) = file.blocking(Reading::whole).await?;
+        sent.fetch_add(size, Ordering::Relaxed);
         (digest, client.post_form(form, Content::Bytes(bytes)).await)
     } else {
         let (pieces, taken) = mpsc::channel::<std::io::Result<Bytes>>(PIECES);
@@ -265,8 +279,11 @@ async fn post(client: &Client, file: &File, form: &Form) -> Result<Outcome, Outc
             }
             read
         });
-        let stream = futures_util::stream::unfold(taken, |mut taken| async move {
-            taken.recv().await.map(|piece| (piece, taken))
+        let stream = futures_util::stream::unfold((taken, sent), |(mut taken, sent)| async move {
+            let piece = taken.recv().await?;
+            let bytes = piece.as_ref().map_or(0, Bytes::len);
+            sent.fetch_add(bytes as u64, Ordering::Relaxed);
+            Some((piece, (taken, sent)))
         });
         let content = Content::Stream { len: size, stream: Box::pin(stream) };
         let posted = client.post_form(form, content).await;

@@ -1,0 +1,47 @@
+//! `reload`: has the daemon read its configuration again, and says what came of it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::ask::ask;
+use super::daemon::Daemon;
+use super::{Exit, Failure, Global, output};
+use crate::service::{Answer, Ask};
+
+/// Uploads get some seconds to end before the work begins anew.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
+    let config = global.load_without_secret().map_err(|failure| {
+        let said = "not reloaded; a daemon that runs keeps the configuration it has";
+        Failure::new(failure.exit, failure.error.context(said))
+    })?;
+    let Some(daemon) = Daemon::find(&config)? else {
+        return Err(Failure::new(
+            Exit::Unexpected,
+            anyhow::anyhow!(
+                "no daemon works on {}, so there is nothing to reload: the next `smh-mirror run` reads {}",
+                config.state_dir.display(),
+                config.file.display()
+            ),
+        ));
+    };
+    let (exit, said) = match ask(&daemon, Ask::Reload, PATIENCE)? {
+        Answer::Reloaded(said) => (Exit::Done, said),
+        Answer::Refused(why) => (Exit::Config, why),
+        other => return Err(anyhow::anyhow!("the daemon answers something else: {other:?}").into()),
+    };
+    if global.json {
+        output::print_json(&json!({"schema": 1, "reloaded": exit == Exit::Done, "message": said}))?;
+        return Ok(exit);
+    }
+    if exit == Exit::Done {
+        output::print_line(&said)?;
+        return Ok(exit);
+    }
+    Err(Failure::new(exit, anyhow::anyhow!(said)))
+}
