@@ -5,6 +5,7 @@ mod config;
 mod daemon;
 mod demo;
 mod doctor;
+mod dry_run;
 mod emulator;
 mod errors;
 mod exit;

@@ -2,22 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::progress::Progress;
-use super::status_view::put_path;
 use super::status_view::{self, View};
-use super::{Exit, Failure, Global, output, runtime};
+use super::{Exit, Failure, Global, dry_run, output, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::{Journal, Reader};
-use crate::mirror::{Event, Finished, Observer, run as run_loop};
+use crate::journal::Reader;
+use crate::mirror::{Finished, run as run_loop};
 use crate::service::{
-    Assembled, Mode, assemble, init_logging, open_journal, prepare, scratch, stop_on_signals,
+    Assembled, Mode, assemble, init_logging, open_journal, prepare, stop_on_signals,
 };
-
-/// Pending files that a dry run lists.
-const LISTED: usize = 100_000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,7 +30,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
         "warn".clone_into(&mut config.log.level);
     }
     init_logging(&config.log);
-    if args.dry_run { dry_run(global, &config) } else { pass(global, args, &config) }
+    if args.dry_run { dry_run::run(global, &config) } else { pass(global, args, &config) }
 }
 
 fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> {
@@ -111,71 +105,4 @@ fn summary(global: &Global, args: &Args, view: &View, progress: &Progress) -> Re
         output::line(&sent.join(", "));
     }
     output::print_line(&view.to_text())
-}
-
-/// Nothing is sent and nothing is written: the journal is a copy in memory.
-fn dry_run(global: &Global, config: &Config) -> Result<Exit, Failure> {
-    struct Silent(Vec<String>);
-    impl Observer for Silent {
-        fn event(&mut self, event: &Event) {
-            if let Event::Stopped { mirror, message } = event {
-                self.0.push(format!("held {}: {message}", mirror.clone().unwrap_or_default()));
-            }
-        }
-        fn alive(&mut self) {}
-    }
-    let clock = Clock::start();
-    let journal = scratch(config)?;
-    let mut silent = Silent(Vec::new());
-    let runtime = runtime()?;
-    let journal: Journal = runtime.block_on(async {
-        let Assembled { engine, shell, facts } =
-            assemble(config, journal, Mode::DryRun, clock, Arc::default())?;
-        let stop = CancellationToken::new();
-        let (_, journal) = run_loop(engine, shell, facts, clock, stop, &mut silent)
-            .await
-            .map_err(|error| Failure::from(anyhow::Error::from(error)))?;
-        Ok::<_, Failure>(journal)
-    })?;
-    let reader = Reader::of(journal);
-    let mut all = Vec::new();
-    let mut files = 0_u64;
-    let mut bytes = 0_u64;
-    let unexpected = |error| Failure::from(anyhow::Error::from(error));
-    for mirror in reader.mirrors().map_err(unexpected)? {
-        for pending in reader.pending(mirror.known.id, LISTED).map_err(unexpected)? {
-            files += 1;
-            bytes += pending.size;
-            let what = if pending.known { "changed" } else { "new" };
-            if global.json {
-                let mut value = serde_json::json!({
-                    "mirror": mirror.known.name,
-                    "size": pending.size,
-                    "change": what,
-                });
-                put_path(&mut value, &pending.path);
-                all.push(value);
-            } else {
-                let shown = output::bytes(pending.size);
-                if !output::line(&format!(
-                    "would send {}/{} ({shown}, {what})",
-                    mirror.known.name, pending.path
-                )) {
-                    return Ok(Exit::Done);
-                }
-            }
-        }
-    }
-    if global.json {
-        output::print_json(&serde_json::json!({"schema": 1, "would_send": all}))?;
-    } else {
-        for held in silent.0 {
-            output::line(&held);
-        }
-        output::line(&format!(
-            "would send at most {files} files, {}; nothing was sent",
-            output::bytes(bytes)
-        ));
-    }
-    Ok(Exit::Done)
 }

@@ -95,6 +95,11 @@ impl Turn<'_> {
     }
 
     fn forget_entries(&self, mirror: MirrorId) -> Result<(), JournalError> {
+        self.tx.execute(
+            "INSERT OR IGNORE INTO abandoned
+             SELECT confirm_key FROM upload WHERE dir_id IN (SELECT id FROM dir WHERE mirror_id = ?1)",
+            [mirror.0],
+        )?;
         for table in ["file", "upload", "trouble", "skipped", "remote", "unreadable"] {
             self.tx.execute(
                 &format!(

@@ -16,6 +16,11 @@ CREATE TABLE part (
     PRIMARY KEY (confirm_key, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Uploads of mirrors that are no longer configured, or lead elsewhere now: to be cancelled.
+CREATE TABLE abandoned (
+    confirm_key TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 CREATE TRIGGER upload_over AFTER DELETE ON upload
 BEGIN
     DELETE FROM part WHERE confirm_key = OLD.confirm_key;

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::files::hash;
-use super::rows::{DirId, EntryId, PartRow, UploadRow, UploadStage};
+use super::rows::{DirId, EntryId, NEVER_MS, PartRow, UploadRow, UploadStage};
 use super::{JournalError, Turn};
 use crate::digest::Hash;
 use crate::fingerprint::Fingerprint;
@@ -98,19 +98,45 @@ impl Turn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Started uploads of files that are no longer there, or no longer mirrored.
+    /// Started uploads of files that are no longer there, or no longer mirrored; also those from before `long_ago_ms` of
+    /// files that are blocked: nobody knows when they go on.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn orphaned_uploads(&self) -> Result<Vec<UploadRow>, JournalError> {
+    pub fn orphaned_uploads(&self, long_ago_ms: i64) -> Result<Vec<UploadRow>, JournalError> {
         let mut statement = self.tx.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM upload u
               WHERE NOT EXISTS (SELECT 1 FROM file f
-                                 WHERE f.dir_id = u.dir_id AND f.name = u.name AND f.gone_at_ms IS NULL)
+                                 WHERE f.dir_id = u.dir_id AND f.name = u.name AND f.gone_at_ms IS NULL
+                                   AND (f.next_at_ms IS NOT ?1 OR u.started_at_ms > ?2))
               ORDER BY dir_id, name"
         ))?;
-        let rows = statement.query_map([], upload_row)?;
+        let rows = statement.query_map(params![NEVER_MS, long_ago_ms], upload_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Keys of uploads that belong to no mirror any more; at most `limit`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn abandoned(&self, limit: usize) -> Result<Vec<String>, JournalError> {
+        let mut statement = self
+            .tx
+            .prepare_cached("SELECT confirm_key FROM abandoned ORDER BY confirm_key LIMIT ?1")?;
+        let rows =
+            statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// An abandoned upload is cancelled, or cannot be.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn remove_abandoned(&self, confirm_key: &str) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached("DELETE FROM abandoned WHERE confirm_key = ?1")?
+            .execute([confirm_key])?;
+        Ok(())
     }
 
     /// Writes down a started upload, before its first byte leaves.

@@ -113,6 +113,13 @@ pub enum Fact {
         /// How it went.
         result: Result<Relocated, Failure>,
     },
+    /// An upload that belongs to no mirror any more was cancelled, or not.
+    Cancelled {
+        /// Names it.
+        confirm_key: String,
+        /// What came of it.
+        result: Result<(), Failure>,
+    },
     /// Whether the library has a recycle bin.
     Bin(Result<bool, Failure>),
     /// A person decided about a hold.
@@ -390,6 +397,11 @@ pub enum Effect {
     Limit(BandwidthLimit),
     /// Ask whether the library has a recycle bin.
     AskForBin,
+    /// Cancel an upload that belongs to no mirror any more.
+    Cancel {
+        /// Names it.
+        confirm_key: String,
+    },
     /// Ask whether the service lets us in.
     Probe,
 }

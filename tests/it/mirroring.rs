@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bed::{Bed, noise, until};
 
@@ -147,7 +147,7 @@ fn what_is_left_out_is_named() {
     fs::write(bed.root().join(std::ffi::OsStr::from_bytes(b"latin\xe9")), "x").unwrap();
     bed.ends(&["sync"], 0);
     let (out, _) = bed.ends(&["status", "--skipped", "--json"], 0);
-    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let value: Value = serde_json::from_str(&out).unwrap();
     let reasons: Vec<(String, String)> = value["skipped"]
         .as_array()
         .unwrap()
@@ -175,17 +175,58 @@ fn what_is_left_out_is_named() {
 }
 
 #[test]
+fn a_dry_run_tells_what_the_library_has_already_and_what_would_be_deleted() {
+    let bed = Bed::new();
+    for name in ["same", "longer", "d/e/same", "gone"] {
+        bed.write(name, name);
+    }
+    bed.configure("delete = \"recycle\"");
+    bed.ends(&["sync"], 0);
+    bed.write("longer", "longer than before");
+    fs::remove_file(bed.path("root/gone")).unwrap();
+    let (known, _) = bed.ends(&["sync", "--dry-run"], 0);
+    assert!(known.contains("would send docs/longer (18 B, changed)"), "{known}");
+    assert!(known.contains("would delete the copy of docs/gone"), "{known}");
+
+    // Another machine, or a journal that was lost.
+    fs::remove_dir_all(bed.path("state")).unwrap();
+    bed.write("x/y/new", "new");
+    bed.forget_requests();
+    let (first, _) = bed.ends(&["sync", "--dry-run"], 0);
+    for line in [
+        "would compare docs/same (4 B, the library has one of that size)",
+        "would compare docs/d/e/same",
+        "would send docs/longer (18 B, new)",
+        "would send docs/x/y/new",
+        "would send at most 2 files, 21 B, compare 2 files, 12 B",
+    ] {
+        assert!(first.contains(line), "{line}: {first}");
+    }
+    assert_eq!(bed.all_requests(), bed.requests("directory.list"), "it only asks");
+    let (json, _) = bed.ends(&["sync", "--dry-run", "--json"], 0);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["would_compare"].as_array().unwrap().len(), 2, "{json}");
+    assert!(!bed.path("state").exists());
+
+    let mut bed = bed;
+    bed.stop_emulator();
+    let (unasked, _) = bed.ends(&["sync", "--dry-run"], 0);
+    assert!(unasked.contains("could not be asked"), "{unasked}");
+    assert!(unasked.contains("would send at most 4 files"), "{unasked}");
+}
+
+#[test]
 fn a_dry_run_sends_and_writes_nothing() {
     let bed = Bed::new();
     bed.write("a", "12345");
     let (out, _) = bed.ends(&["sync", "--dry-run"], 0);
     assert!(out.contains("would send docs/a (5 B, new)"), "{out}");
-    assert_eq!(bed.all_requests(), 0);
+    assert_eq!(bed.all_requests(), bed.requests("directory.list"), "it only asks");
     assert!(!bed.path("state").exists());
     bed.ends(&["sync"], 0);
     bed.write("a", "123456");
     let (out, _) = bed.ends(&["sync", "--dry-run", "--json"], 0);
-    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let value: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
         value["would_send"],
         json!([{"mirror": "docs", "path": "a", "size": 6, "change": "changed"}])
@@ -222,7 +263,7 @@ fn a_file_that_goes_is_kept_on_the_remote_and_said_to_be_gone() {
     assert!(bed.objects().join("a").exists());
     assert_eq!(bed.mirror()["files"]["synced"], 1);
     let (out, _) = bed.ends(&["status", "--json", path.to_str().unwrap()], 0);
-    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let value: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(value["files"][0]["state"], "gone");
 }
 

@@ -176,6 +176,23 @@ fn what_changed_while_nobody_looked_is_sent_anew() {
 }
 
 #[test]
+fn the_upload_of_a_mirror_that_is_no_longer_configured_is_cancelled() {
+    let bed = bed();
+    bed.write("large", noise(8 * MIB, 17));
+    bed.fault(json!({"route": "cos.part", "effect": {"sip": 2 * MIB}}));
+    let daemon = bed.daemon();
+    until("parts arrive", || (bed.requests("cos.part") >= 2).then_some(()));
+    daemon.kill();
+    bed.no_faults();
+    assert_eq!(bed.open_uploads(), 1);
+    fs::remove_file(bed.path("root/large")).unwrap();
+    let text = fs::read_to_string(bed.path("config.toml")).unwrap();
+    fs::write(bed.path("config.toml"), text.replace("\"docs\"", "\"papers\"")).unwrap();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.open_uploads(), 0);
+}
+
+#[test]
 fn a_full_space_costs_no_part_twice() {
     let bed = bed();
     option(&bed, "quota", json!(MIB));

@@ -103,6 +103,27 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Files that are gone and whose copies are to be deleted, with the bytes of the copy, in order; at most `limit`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn doomed(
+        &self,
+        mirror: MirrorId,
+        limit: usize,
+    ) -> Result<Vec<(RelPath, u64)>, JournalError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT d.path, f.name, f.size FROM file f JOIN dir d ON d.id = f.dir_id
+              WHERE d.mirror_id = ?1 AND f.delete_at_ms < ?2 ORDER BY d.path, f.name LIMIT ?3",
+        )?;
+        let rows =
+            statement.query_map(params![mirror.0, NEVER_MS, to_sql_limit(limit)], |row| {
+                let name: Vec<u8> = row.get(1)?;
+                Ok((entry_path(row, 0, &name)?, row.get::<_, i64>(2)?.cast_unsigned()))
+            })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// What is wrong with one file or directory.
     ///
     /// # Errors

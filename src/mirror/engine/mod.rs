@@ -99,6 +99,8 @@ struct Core {
     /// What all uploads together may send.
     bandwidth_limit: BandwidthLimit,
     quota: Quota,
+    /// Uploads that belong to no mirror and are being cancelled.
+    cancels: usize,
     /// When to look for uploads that were left of files that are gone, monotonic milliseconds.
     orphans_at_ms: Option<i64>,
     /// When to look whether mirrors are adopted, monotonic milliseconds.
@@ -297,6 +299,7 @@ impl Engine {
                 limiter,
                 bandwidth_limit,
                 quota: Quota::default(),
+                cancels: 0,
                 orphans_at_ms: Some(0),
                 adopt_check_at_ms: 0,
                 next_number: 0,
@@ -403,6 +406,7 @@ impl Core {
             Fact::RemoteListed { job, result } => self.remote_listed(work, job, result),
             Fact::Removed { job, result } => self.removed(work, job, result),
             Fact::Relocated { job, result } => self.relocated(work, job, result),
+            Fact::Cancelled { confirm_key, result } => self.cancelled(work, &confirm_key, result),
             Fact::Bin(result) => self.bin_answered(work, result),
             Fact::Answer(answer) => self.answered(work, answer),
             Fact::Probe(result) => self.probed(work, result),
@@ -486,6 +490,7 @@ impl Core {
             || !self.listings.is_empty()
             || !self.removals.is_empty()
             || self.relocations.values().any(Relocation::is_under_way)
+            || self.cancels > 0
             || self.bin == Bin::Asking
     }
 

@@ -311,6 +311,7 @@ impl Core {
         if was_full {
             let mirror = state.id;
             work.turn.retry_defect_deletes(mirror, work.now.unix_ms)?;
+            self.may_leave_orphans(work.now.mono_ms);
             self.review_holds(work, index)?;
         }
         Ok(())

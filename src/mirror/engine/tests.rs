@@ -178,6 +178,26 @@ fn a_file_that_rested_is_sent_and_synced() {
     assert_eq!(hand.state("f"), (EntryState::Synced, None));
 }
 
+#[test]
+fn the_upload_of_a_file_that_is_blocked_for_a_day_is_cancelled() {
+    let mut hand = Hand::new();
+    let turned = hand.scan(vec![file("f", print(5, 10))]);
+    let transfer = steps(&turned)[0].0;
+    for outcome in [
+        Outcome::Started { confirm_key: "k".into(), expires_at_ms: None },
+        Outcome::Posted { digest: digest(5), crc64: Some(9) },
+    ] {
+        hand.turn(vec![Fact::Step { transfer, outcome }]);
+    }
+    let failure = Failure::new(Class::Local, "permission denied");
+    hand.turn(vec![Fact::Step { transfer, outcome: Outcome::Failed(failure) }]);
+    for (hours, expected) in [(19, 0), (2, 1)] {
+        hand.wait(hours * 3_600_000);
+        hand.engine.core.may_leave_orphans(0);
+        assert_eq!(steps(&hand.turn(Vec::new())).len(), expected, "after {hours} more hours");
+    }
+}
+
 fn repair(path: &str) -> Fact {
     Fact::Repair(Repair { mirror: "m".into(), paths: vec![rel(path)] })
 }

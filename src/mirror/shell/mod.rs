@@ -230,6 +230,13 @@ impl Shell {
                 });
             }
             Effect::Limit(limit) => self.limit(limit),
+            Effect::Cancel { confirm_key } => {
+                self.spawn(async move {
+                    let work = inner.cancel(&confirm_key);
+                    let result = guard::task(work, || Err(unexpected())).await;
+                    inner.report(Fact::Cancelled { confirm_key, result }).await;
+                });
+            }
             Effect::AskForBin => {
                 self.spawn(async move {
                     let result = guard::task(inner.ask_for_bin(), || Err(unexpected())).await;

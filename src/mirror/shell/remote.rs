@@ -35,6 +35,11 @@ impl Inner {
         client.create_directory(&path).await.map(|_| ()).map_err(failure)
     }
 
+    pub(super) async fn cancel(&self, confirm_key: &str) -> Result<(), Failure> {
+        let client = self.client.as_ref().ok_or_else(no_client)?;
+        client.cancel_upload(confirm_key).await.map_err(failure)
+    }
+
     pub(super) async fn probe(&self) -> Result<(), Failure> {
         let client = self.client.as_ref().ok_or_else(no_client)?;
         client.check().await.map_err(failure)

@@ -78,6 +78,17 @@ impl World {
                 };
                 self.facts.push_back(Fact::Relocated { job, result });
             }
+            Effect::Cancel { confirm_key } => {
+                self.service.calls += 1;
+                let result = match self.fails() {
+                    Some(failure) => Err(failure),
+                    None => {
+                        self.service.cancel(&confirm_key);
+                        Ok(())
+                    }
+                };
+                self.facts.push_back(Fact::Cancelled { confirm_key, result });
+            }
             Effect::AskForBin => {
                 self.service.calls += 1;
                 let result = match self.fails() {
