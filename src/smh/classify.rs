@@ -105,8 +105,6 @@ const COS_CODES: &[(&str, Class)] = &[
     ("IncompleteBody", Class::Transient),
     ("MissingContentLength", Class::Defect),
     ("NoSuchBucket", Class::Stale),
-    // The parts are not there any more: another upload.
-    ("NoSuchUpload", Class::Stale),
     ("InternalError", Class::Transient),
     ("SlowDown", Class::Throttled),
     ("ServiceUnavailable", Class::Throttled),
@@ -133,6 +131,8 @@ pub(super) fn classify(
         // The same as a refused token (sheet section 2).
         401 => Class::Auth,
         // COS refuses a form or an address, whatever it calls that: only another can help (sheet section 4).
+        // COS does not know the upload of a part any more; what it calls that is not in the sheet.
+        404 if operation == Operation::Part => Class::Stale,
         403 if at_cos => Class::Stale,
         // The object went, or is shorter than it was: what is known of the file is old (sheet section 9).
         404 | 416 if operation == Operation::Download => Class::Stale,
