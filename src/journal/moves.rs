@@ -160,7 +160,10 @@ impl Turn<'_> {
             .prepare_cached(&format!("UPDATE file SET unsure = 1 WHERE dir_id IN ({all})"))?
             .execute(params![old.mirror.0, old.id.0, from, upto])?;
         self.tx
-            .prepare_cached(&format!("UPDATE dir SET created_at_ms = NULL WHERE id IN ({all})"))?
+            .prepare_cached(&format!(
+                "UPDATE dir SET created_before_ms = coalesce(created_at_ms, created_before_ms), created_at_ms = NULL
+                  WHERE id IN ({all})"
+            ))?
             .execute(params![old.mirror.0, old.id.0, from, upto])?;
         Ok(())
     }
@@ -188,6 +191,11 @@ impl Turn<'_> {
                 "UPDATE file SET unsure = 0 WHERE gone_at_ms IS NOT NULL AND dir_id IN ({all})"
             ))?
             .execute(params![old.mirror.0, old.id.0, from, upto])?;
+        self.tx
+            .prepare_cached(&format!(
+                "UPDATE dir SET created_before_ms = NULL WHERE id IN ({all})"
+            ))?
+            .execute(params![old.mirror.0, old.id.0, from, upto])?;
         Ok(())
     }
 
@@ -208,7 +216,10 @@ impl Turn<'_> {
         // The deepest first: a directory is forgotten when nothing refers to it any more.
         for (from, to) in self.pairs(old, new)?.into_iter().rev() {
             match to {
-                Some(to) => synced += self.merge_moved(&from, to, now_ms, delete_at_ms)?,
+                Some(to) => {
+                    let top = from.id == old.id;
+                    synced += self.merge_moved(&from, to, top, now_ms, delete_at_ms)?;
+                }
                 // One that is on disk again is not part of it.
                 None if from.gone_at_ms.is_some() => {
                     self.carry_along(&from, old, new, now_ms, delete_at_ms)?;
@@ -233,11 +244,12 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// What was confirmed in `from` was confirmed in `to`.
+    /// What was confirmed in `from` was confirmed in `to`. `top`: it is the directory itself whose copy was moved.
     fn merge_moved(
         &self,
         from: &DirRow,
         to: DirId,
+        top: bool,
         now_ms: i64,
         delete_at_ms: Option<i64>,
     ) -> Result<u64, JournalError> {
@@ -283,11 +295,26 @@ impl Turn<'_> {
                   WHERE dir_id = ?1 AND gone_at_ms IS NOT NULL",
             )?
             .execute(params![from.id.0, to.0, now_ms, delete_at_ms])?;
-        self.tx
-            .prepare_cached(
-                "UPDATE dir SET created_at_ms = coalesce(created_at_ms, ?3), next_at_ms = NULL WHERE id = ?2 AND ?1 > 0",
-            )?
-            .execute(params![from.id.0, to.0, now_ms])?;
+        let was_there: bool = top
+            || self
+                .tx
+                .prepare_cached("SELECT created_before_ms IS NOT NULL FROM dir WHERE id = ?1")?
+                .query_row([from.id.0], |row| row.get(0))?;
+        if was_there {
+            self.tx
+                .prepare_cached(
+                    "UPDATE dir SET created_at_ms = coalesce(created_at_ms, ?2), next_at_ms = NULL WHERE id = ?1",
+                )?
+                .execute(params![to.0, now_ms])?;
+        } else {
+            // What was never made did not come along.
+            self.tx
+                .prepare_cached(
+                    "UPDATE dir SET next_at_ms = ?2
+                      WHERE id = ?1 AND created_at_ms IS NULL AND gone_at_ms IS NULL",
+                )?
+                .execute(params![to.0, now_ms])?;
+        }
         self.tx
             .prepare_cached("DELETE FROM trouble WHERE dir_id = ?1 AND name = x''")?
             .execute([to.0])?;
@@ -315,7 +342,7 @@ impl Turn<'_> {
         };
         self.tx
             .prepare_cached(
-                "UPDATE dir SET path = ?2, parent_id = ?3,
+                "UPDATE dir SET path = ?2, parent_id = ?3, created_before_ms = NULL,
                         delete_at_ms = CASE WHEN delete_at_ms IS NULL THEN NULL ELSE ?4 END
                   WHERE id = ?1",
             )?

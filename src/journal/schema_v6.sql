@@ -16,6 +16,10 @@ CREATE TABLE part (
     PRIMARY KEY (confirm_key, number)
 ) STRICT, WITHOUT ROWID;
 
+-- When a directory was made on the remote, while its copy is being moved: until the end of that is known, created_at_ms
+-- says nothing.
+ALTER TABLE dir ADD COLUMN created_before_ms INTEGER;
+
 -- Uploads of mirrors that are no longer configured, or lead elsewhere now: to be cancelled.
 CREATE TABLE abandoned (
     confirm_key TEXT PRIMARY KEY

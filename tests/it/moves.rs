@@ -72,6 +72,23 @@ fn a_directory_moved_while_nobody_looked_is_one_call() {
 }
 
 #[test]
+fn a_directory_that_was_never_made_does_not_come_along() {
+    let bed = Bed::new();
+    bed.write("old/f", "f");
+    let daemon = bed.daemon_until_current();
+    bed.fault(json!({"route": "directory.create", "effect": {"status": 500}}));
+    fs::create_dir(bed.root().join("old/late")).unwrap();
+    let failed = json!({"status": 500});
+    until("it is not made", || (bed.hits("directory.create", &failed) > 0).then_some(()));
+    rename(&bed, "old", "new");
+    until("moved", || (bed.requests("directory.move") > 0).then_some(()));
+    bed.no_faults();
+    until("made", || bed.diff().is_empty().then_some(()));
+    bed.until_current();
+    daemon.stop();
+}
+
+#[test]
 fn what_changed_in_a_moved_directory_is_sent_and_nothing_else() {
     let bed = Bed::new();
     fill(&bed, "old");
