@@ -1,12 +1,9 @@
-//! What the shell tells the engine, what the engine asks of the shell, and what people may hear of it.
+//! What the shell tells the engine, and what the engine asks of the shell.
 
-use std::path::PathBuf;
-
-use jiff::tz::TimeZone;
-
+use super::events::Event;
+use super::requests::{Answer, Pause, Repair, Rescan, Resume, Retry};
 use super::step::{Failure, Outcome, Step};
-use crate::config::{BandwidthLimit, Delete, MaxDelete, Names, WatchMode};
-use crate::failure::Class;
+use crate::config::BandwidthLimit;
 use crate::fingerprint::Fingerprint;
 use crate::journal::RootIdentity;
 use crate::relpath::RelPath;
@@ -169,58 +166,6 @@ pub struct RemoteEntry {
     pub crc64: Option<u64>,
 }
 
-/// What is to be tried again: everything that failed at a path and below it, or in all mirrors.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Retry {
-    /// Everything.
-    All,
-    /// What lies there.
-    Below {
-        /// Name of the mirror.
-        mirror: String,
-        /// The path; the root for the whole mirror.
-        path: RelPath,
-    },
-}
-
-/// A limit of the bandwidth as a person sets it; `None`: that of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitRequest(pub Option<BandwidthLimit>);
-
-/// Copies that are not what the journal says, as far as `verify` can tell: they are compared, or sent, again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    /// Name of the mirror.
-    pub mirror: String,
-    /// Files, and directories with everything below them.
-    pub paths: Vec<RelPath>,
-}
-
-/// Nothing new is to be sent for a mirror; what is under way is brought to its end, and the folder is still watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pause {
-    /// Name of the mirror.
-    pub mirror: String,
-    /// When it ends by itself, milliseconds since the Unix epoch; `None`: a person ends it.
-    pub until_ms: Option<i64>,
-}
-
-/// A mirror is not to be paused any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resume {
-    /// Name of the mirror.
-    pub mirror: String,
-}
-
-/// What is to be looked at now, with everything below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rescan {
-    /// Name of the mirror.
-    pub mirror: String,
-    /// The path; the root for the whole mirror.
-    pub path: RelPath,
-}
-
 /// What became of a copy that was to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
@@ -251,17 +196,6 @@ pub enum Relocated {
     Taken,
     /// The folder is not what it was: nothing was asked.
     Elsewhere,
-}
-
-/// What a person decided about a hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// Number of the hold.
-    pub hold: i64,
-    /// The deletes are meant; otherwise the copies are kept.
-    pub approve: bool,
-    /// When the person was asked, milliseconds since the Unix epoch: only what was gone by then is approved.
-    pub asked_ms: i64,
 }
 
 /// The nearest directory above something that is gone: it has to be what it was.
@@ -418,123 +352,6 @@ impl Effect {
     }
 }
 
-/// How content came to the library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// It was sent.
-    Uploaded,
-    /// The library had it.
-    Instant,
-    /// An upload of an earlier run was completed.
-    Recovered,
-    /// Its copy was moved: it was renamed.
-    Moved,
-    /// The library held it already, under its path.
-    Adopted,
-    /// Nothing was sent: the content is the known one.
-    Unchanged,
-}
-
-/// News for people: logs and progress.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A file waits to be sent.
-    Pending {
-        /// Bytes.
-        bytes: u64,
-    },
-    /// A file is mirrored.
-    Synced {
-        /// Name of the mirror.
-        mirror: String,
-        /// The file.
-        path: RelPath,
-        /// Bytes.
-        bytes: u64,
-        /// How.
-        how: Sent,
-        /// Time from its beginning to the acknowledgement, in milliseconds.
-        took_ms: i64,
-    },
-    /// A directory was renamed, and its copy moved.
-    Moved {
-        /// Name of the mirror.
-        mirror: String,
-        /// Where it was.
-        from: RelPath,
-        /// Where it is.
-        to: RelPath,
-        /// Files in it that are mirrored by that.
-        files: u64,
-    },
-    /// A copy was deleted.
-    Deleted {
-        /// Name of the mirror.
-        mirror: String,
-        /// What is gone.
-        path: RelPath,
-        /// Where the copy went.
-        how: String,
-    },
-    /// The deletes of a mirror wait for a person.
-    Held {
-        /// Name of the mirror.
-        mirror: String,
-        /// What happened.
-        message: String,
-    },
-    /// They do not wait any more.
-    Released {
-        /// Name of the mirror.
-        mirror: String,
-    },
-    /// An entry failed.
-    Trouble {
-        /// Name of the mirror.
-        mirror: String,
-        /// The entry.
-        path: RelPath,
-        /// What it means.
-        class: Class,
-        /// The code of the service.
-        code: Option<String>,
-        /// The request at the service, to ask its support.
-        request_id: Option<String>,
-        /// What happened.
-        message: String,
-        /// Whether it waits for a change.
-        blocked: bool,
-    },
-    /// Everything below a root was seen.
-    Scanned {
-        /// Name of the mirror.
-        mirror: String,
-        /// Entries that were seen, those that are left out too.
-        entries: u64,
-        /// How long it took, in milliseconds.
-        took_ms: i64,
-    },
-    /// A journal that was lost is complete again.
-    Rebuilt {
-        /// Name of the mirror.
-        mirror: String,
-    },
-    /// The clocks of this machine and of the service differ by this much, in milliseconds; small: not any more.
-    ClockSkew(i64),
-    /// Something stops a mirror, or all of them.
-    Stopped {
-        /// Name of the mirror; `None`: all.
-        mirror: Option<String>,
-        /// What happened.
-        message: String,
-    },
-    /// What stopped is over.
-    Resumed {
-        /// Name of the mirror; `None`: all.
-        mirror: Option<String>,
-    },
-}
-
 /// What one turn decided.
 #[derive(Debug, Default)]
 pub struct Turned {
@@ -571,56 +388,4 @@ pub enum Finished {
     Unreachable(String),
     /// The service refuses the credentials.
     Refused(String),
-}
-
-/// What the engine must know of one mirror.
-#[derive(Debug, Clone)]
-pub struct MirrorSettings {
-    /// Its name.
-    pub name: String,
-    /// The root.
-    pub local: PathBuf,
-    /// The remote folder.
-    pub remote: Vec<String>,
-    /// Where the copies go, as one text: another target is another set of copies.
-    pub target: String,
-    /// How its names are written in the library.
-    pub names: Names,
-    /// Rest before a file is read.
-    pub settle: std::time::Duration,
-    /// When a restless file is read all the same.
-    pub settle_max: std::time::Duration,
-    /// Time between full scans.
-    pub rescan: std::time::Duration,
-    /// Time between listings of what is not watched.
-    pub poll_interval: std::time::Duration,
-    /// Which directories are to be watched.
-    pub watch: WatchMode,
-    /// What happens to the copies of what is gone.
-    pub delete: Delete,
-    /// How long something is gone before its copy is deleted.
-    pub delete_grace: std::time::Duration,
-    /// More deletes than this at once need a person.
-    pub max_delete: MaxDelete,
-}
-
-/// How the engine works.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The mirrors, in the order of the configuration.
-    pub mirrors: Vec<MirrorSettings>,
-    /// Most transfers at the same time.
-    pub concurrency: usize,
-    /// What all uploads together may send, as configured.
-    pub bandwidth_limit: BandwidthLimit,
-    /// The time zone of timetables.
-    pub zone: TimeZone,
-    /// Files from this size on, in bytes, are sent in parts.
-    pub multipart_from: u64,
-    /// One pass, then the end.
-    pub once: bool,
-    /// Decide, but send nothing.
-    pub dry_run: bool,
-    /// What happened to the journal, if it was lost: said until it is complete again.
-    pub lost_journal: Option<String>,
 }

@@ -9,13 +9,16 @@ mod audit_page;
 mod backoff;
 mod brakes;
 mod engine;
+mod events;
 mod facts;
 mod gate;
 mod limiter;
 mod plan;
 mod quota;
+mod requests;
 pub mod restore;
 mod run;
+mod settings;
 mod shell;
 #[cfg(test)]
 mod simulation;
@@ -27,11 +30,11 @@ mod verify;
 pub use audit::{Audit, audit};
 pub use audit_page::Finding;
 pub use engine::Engine;
-pub use facts::{
-    Answer, Event, Fact, Finished, LimitRequest, Load, MirrorSettings, Pause, Repair, Rescan,
-    Resume, Retry, Sent, Settings,
-};
+pub use events::{Event, Sent};
+pub use facts::{Fact, Finished, Load};
+pub use requests::{Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry};
 pub use run::{Observer, RunError, run};
+pub use settings::{MirrorSettings, Settings};
 pub use shell::{Progress, Sending, Shell};
 pub use verify::{
     Difference, Extra, Listed, Report, Subject, Tally, Told, VerifyError, Waiting, Why, verify,

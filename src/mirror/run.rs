@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
-use super::facts::{Event, Fact, Finished, Load};
+use super::events::Event;
+use super::facts::{Fact, Finished, Load};
 use super::shell::Shell;
 use crate::clock::{Clock, to_ms};
 use crate::journal::{Journal, JournalError};

@@ -9,7 +9,8 @@ use crate::failure::Class;
 use crate::journal::{
     ConditionKind, DirId, DirRow, DueFile, EntryId, FileRow, JournalError, RemoteRow,
 };
-use crate::mirror::facts::{DirJobId, Effect, Event, RemoteListing};
+use crate::mirror::events::Event;
+use crate::mirror::facts::{DirJobId, Effect, RemoteListing};
 use crate::mirror::gate::Blame;
 use crate::mirror::step::Failure;
 

@@ -7,7 +7,7 @@ use crate::journal::{
     Activity, ConditionKind, ConfirmedRow, EntryId, JournalError, NEVER_MS, TroubleRow,
 };
 use crate::mirror::backoff;
-use crate::mirror::facts::{Event, Sent};
+use crate::mirror::events::{Event, Sent};
 use crate::mirror::gate::Blame;
 use crate::mirror::plan;
 use crate::mirror::step::Failure;

@@ -4,7 +4,8 @@ use super::{Core, Work};
 use crate::config::Delete;
 use crate::journal::{Approval, DirRow, HoldKind, HoldRow, JournalError};
 use crate::mirror::brakes::{self, Brake};
-use crate::mirror::facts::{Answer, Event};
+use crate::mirror::events::Event;
+use crate::mirror::requests::Answer;
 use crate::relpath::RelPath;
 
 /// Holds that are about all deletes of a mirror. They end when nothing is to be deleted any more.

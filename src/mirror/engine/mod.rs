@@ -27,13 +27,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use fastrand::Rng;
 
-use super::facts::{
-    DirJobId, Effect, Fact, Finished, JobId, Load, Retry, Settings, TransferId, Turned,
-};
+use super::facts::{DirJobId, Effect, Fact, Finished, JobId, Load, TransferId, Turned};
 use super::gate::Gate;
 use super::limiter::Limiter;
 use super::plan::Rest;
 use super::quota::Quota;
+use super::requests::Retry;
+use super::settings::Settings;
 use super::transfer::Transfer;
 use crate::clock::{Now, to_ms};
 use crate::config::{BandwidthLimit, Delete};

@@ -8,7 +8,8 @@ use crate::fingerprint::Fingerprint;
 use crate::journal::{
     Activity, DirId, DirRow, EntryId, FileRow, JournalError, NEVER_MS, SkipReason, SkippedRow,
 };
-use crate::mirror::facts::{Effect, Event};
+use crate::mirror::events::Event;
+use crate::mirror::facts::Effect;
 use crate::mirror::plan::{self, Seen, Vanished, Wrong};
 use crate::relpath::RelPath;
 use crate::tree::{DirMark, Found, Kind, Skip, Watching};

@@ -5,7 +5,7 @@
 
 use super::{Core, MirrorState, Work};
 use crate::journal::{JournalError, Pause};
-use crate::mirror::facts;
+use crate::mirror::requests;
 
 /// The end of a pause is a time of the clock that people set, which may be set or go on while the machine sleeps: it
 /// is looked at so often at least.
@@ -36,7 +36,7 @@ impl Core {
     pub(super) fn pause(
         &mut self,
         work: &mut Work<'_>,
-        asked: &facts::Pause,
+        asked: &requests::Pause,
     ) -> Result<(), JournalError> {
         let Some(index) = self.named(&asked.mirror) else { return Ok(()) };
         let pause = Pause { until_ms: asked.until_ms };
@@ -62,7 +62,7 @@ impl Core {
     pub(super) fn resume(
         &mut self,
         work: &mut Work<'_>,
-        asked: &facts::Resume,
+        asked: &requests::Resume,
     ) -> Result<(), JournalError> {
         match self.named(&asked.mirror) {
             Some(index) => self.go_on(work, index),
@@ -109,7 +109,7 @@ impl Core {
     pub(super) fn rescan(
         &mut self,
         work: &mut Work<'_>,
-        asked: &facts::Rescan,
+        asked: &requests::Rescan,
     ) -> Result<(), JournalError> {
         let Some(index) = self.named(&asked.mirror) else { return Ok(()) };
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };

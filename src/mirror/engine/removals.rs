@@ -10,7 +10,8 @@ use crate::journal::{
     RootIdentity, TroubleRow,
 };
 use crate::mirror::backoff;
-use crate::mirror::facts::{Anchor, Doomed, Effect, Event, JobId, Removed};
+use crate::mirror::events::Event;
+use crate::mirror::facts::{Anchor, Doomed, Effect, JobId, Removed};
 use crate::mirror::gate::Blame;
 use crate::mirror::step::Failure;
 use crate::relpath::RelPath;

@@ -2,7 +2,7 @@
 
 use super::{Core, Work};
 use crate::journal::{Activity, DirRow, EntryId, JournalError};
-use crate::mirror::facts::Repair;
+use crate::mirror::requests::Repair;
 use crate::relpath::RelPath;
 
 impl Core {

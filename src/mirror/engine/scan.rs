@@ -10,7 +10,8 @@ use crate::clock::to_ms;
 use crate::config::WatchMode;
 use crate::failure::Class;
 use crate::journal::{ConditionKind, DirId, JournalError, RootIdentity, UnreadableRow};
-use crate::mirror::facts::{Effect, Event};
+use crate::mirror::events::Event;
+use crate::mirror::facts::Effect;
 use crate::relpath::RelPath;
 use crate::tree::{Absent, RootError, RootId};
 

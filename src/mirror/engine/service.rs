@@ -3,7 +3,7 @@
 use super::{Core, MirrorState, Work};
 use crate::failure::Class;
 use crate::journal::{ConditionKind, EntryId, JournalError};
-use crate::mirror::facts::Event;
+use crate::mirror::events::Event;
 use crate::mirror::gate::{Blame, Closed};
 use crate::mirror::step::Failure;
 

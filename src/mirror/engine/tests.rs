@@ -10,7 +10,10 @@ use crate::config::{BandwidthLimit, Names, WatchMode};
 use crate::digest::{Digest, Hash};
 use crate::fingerprint::Fingerprint;
 use crate::journal::{EntryState, Reader};
-use crate::mirror::facts::{Event, MirrorSettings, RemoteListing, Repair};
+use crate::mirror::events::Event;
+use crate::mirror::facts::RemoteListing;
+use crate::mirror::requests::Repair;
+use crate::mirror::settings::MirrorSettings;
 use crate::mirror::step::{Failure, Outcome, Reply, Step};
 use crate::tree::{Absent, DirMark, Found, Kind, RootId, Watching};
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::Shell;
 use crate::clock::Clock;
 use crate::config::BandwidthLimit;
-use crate::mirror::facts::{Answer, Fact, LimitRequest, Pause, Repair, Rescan, Resume, Retry};
+use crate::mirror::facts::Fact;
+use crate::mirror::requests::{Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry};
 use crate::relpath::RelPath;
 use crate::tree::{Watching, Wish};
 

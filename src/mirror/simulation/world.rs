@@ -18,9 +18,10 @@ use crate::failure::Class;
 use crate::journal::Journal;
 use crate::mirror::engine::Engine;
 use crate::mirror::facts::{
-    Answer, DirJobId, Doomed, Effect, Fact, MirrorSettings, Pause, Relocated, Removed, Repair,
-    Rescan, Resume, Retry, Settings, TransferId, Turned,
+    DirJobId, Doomed, Effect, Fact, Relocated, Removed, TransferId, Turned,
 };
+use crate::mirror::requests::{Answer, Pause, Repair, Rescan, Resume, Retry};
+use crate::mirror::settings::{MirrorSettings, Settings};
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::relpath::RelPath;
 use crate::tree::{RootError, RootId, Watching, local_name, remote_path};

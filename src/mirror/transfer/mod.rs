@@ -4,84 +4,28 @@
 //! Whatever the journal must know before a step is part of the same decision: the engine commits it
 //! and hands the step out afterwards.
 
+mod confirming;
 mod parts;
 mod recover;
+mod sending;
+mod state;
 mod words;
 
-use super::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
-use crate::digest::{BEGINNING_LEN, Digest, Hash};
+use super::step::{Failure, Hashes, Outcome, Step};
+use crate::digest::{BEGINNING_LEN, Digest};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::journal::{ConfirmedRow, PartRow, RemoteRow, UploadRow, UploadStage};
-use parts::{Parts, Plan, Stop};
+use confirming::NO_PATIENCE;
+use parts::{Parts, Plan};
 use recover::{Recovery, recovery};
+use state::{Sent, State};
 pub(super) use words::{Decision, End, How, Next, Note};
 
 /// Largest object of one form POST (sheet section 4).
 const FORM_MAX: u64 = 5 * 1024 * 1024 * 1024;
-/// Pauses before a confirm that was "incomplete" is tried again (sheet section 13), in milliseconds.
-const CONFIRM_PAUSES: [i64; 4] = [500, 1_000, 2_000, 4_000];
-/// A confirm that has no reason to be early is not repeated.
-const NO_PATIENCE: usize = CONFIRM_PAUSES.len();
 /// Starts of one transfer: more mean that something else is wrong, and back-off takes over.
 const STARTS_MAX: u32 = 3;
-
-/// What was sent, and what the service must show of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sent {
-    full_hash: Hash,
-    crc64: u64,
-    size: u64,
-}
-
-impl From<Digest> for Sent {
-    fn from(digest: Digest) -> Sent {
-        Sent { full_hash: digest.full, crc64: digest.crc64, size: digest.size }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// Is the content the confirmed one, or the one that a listing showed, or that of a file that is gone?
-    Comparing,
-    /// It is that of a file that is gone: its copy is moved.
-    Moving {
-        sent: Sent,
-    },
-    Starting(Hashes),
-    Posting {
-        confirm_key: String,
-    },
-    /// Parts are read and sent, several at a time.
-    Sending(Parts),
-    Confirming {
-        confirm_key: String,
-        sent: Sent,
-        tries: usize,
-        how: How,
-        /// The post had no answer: if nothing arrived, this is why.
-        unanswered: Option<Failure>,
-    },
-    /// The key is used up or unknown: the remote file tells.
-    Proving {
-        sent: Sent,
-        how: How,
-    },
-    /// An upload of an earlier run, not known to be complete: what does the service say?
-    Querying {
-        confirm_key: String,
-    },
-    /// The same; the file's digest is needed, to confirm with (`Some`) or to compare the remote file with.
-    Recovering {
-        confirm_key: Option<String>,
-    },
-    /// Cleaning up, then ending so.
-    Ending(End),
-    /// Removing a copy under a wrong name, then ending with this.
-    Removing(Failure),
-    /// Cancelling what is of no use, then beginning.
-    Dropping,
-}
 
 /// What the journal knows of a file when its upload begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,14 +232,6 @@ impl Transfer {
         }
     }
 
-    fn confirm(&mut self, confirm_key: String, sent: Sent, how: How, tries: usize) -> Decision {
-        let step =
-            Step::Confirm { confirm_key: confirm_key.clone(), crc64: sent.crc64, pause_ms: 0 };
-        self.may_be_visible = true;
-        self.state = State::Confirming { confirm_key, sent, tries, how, unanswered: None };
-        Decision::step(step)
-    }
-
     /// Cancels an upload that is of no use, then begins.
     fn drop_upload(&mut self, confirm_key: String) -> Decision {
         self.state = State::Dropping;
@@ -378,11 +314,6 @@ impl Transfer {
         Decision::step(Step::Digest)
     }
 
-    fn prove(&mut self, sent: Sent, how: How) -> Decision {
-        self.state = State::Proving { sent, how };
-        Decision::step(Step::Look)
-    }
-
     fn compared(&mut self, digest: Digest) -> Decision {
         let is_confirmed =
             self.confirmed.is_some_and(|c| c.full_hash == digest.full && c.crc64 == digest.crc64);
@@ -458,77 +389,6 @@ impl Transfer {
         }
     }
 
-    /// Goes on with an upload in parts, of which these arrived.
-    fn go_on(&mut self, confirm_key: String, arrived: &[(u32, u64)]) -> Decision {
-        let Some(plan) = self.plan else { return self.drop_upload(confirm_key) };
-        let parts = Parts::new(confirm_key, plan, &self.rows, arrived);
-        if !self.asked_again {
-            self.resumed = parts.arrived_bytes();
-        }
-        self.next_parts(parts, None)
-    }
-
-    /// A part was read or sent, or was not.
-    fn sending(&mut self, mut parts: Parts, outcome: Outcome) -> Decision {
-        let note = match outcome {
-            Outcome::PartRead { number, crc64, full_hash } => {
-                parts.was_read(number, crc64, full_hash);
-                Some(Note::PartRead { number, crc64, full_hash })
-            }
-            Outcome::PartSent { number } => {
-                self.progressed = true;
-                parts.was_sent(number);
-                Some(Note::PartSent { number })
-            }
-            outcome => {
-                parts.failed(match outcome {
-                    Outcome::Changed => Stop::Useless(End::Changed),
-                    Outcome::Vanished => Stop::Useless(End::Vanished),
-                    Outcome::RootGone => Stop::Kept(End::RootGone),
-                    // The service does not know the upload, or not the way to it, any more.
-                    Outcome::Failed(failure) if failure.class == Class::Stale => {
-                        Stop::Lost(failure)
-                    }
-                    Outcome::Failed(failure) => match failure.class {
-                        // What makes no sense will not make more with the same upload.
-                        Class::Permanent | Class::Defect => Stop::Useless(End::Failed(failure)),
-                        _ => Stop::Kept(End::Failed(failure)),
-                    },
-                    other => Stop::Useless(End::Failed(misfit(&other, "sending"))),
-                });
-                None
-            }
-        };
-        self.next_parts(parts, note)
-    }
-
-    /// What is next for an upload in parts.
-    fn next_parts(&mut self, mut parts: Parts, note: Option<Note>) -> Decision {
-        if self.streams == 0 && parts.complete().is_none() {
-            parts.stop(Stop::Kept(End::Parked));
-        }
-        if let Some(why) = parts.stopped() {
-            let decision = match why {
-                Stop::Useless(end) => self.clean_up(parts.confirm_key, end),
-                Stop::Kept(end) => Decision::end(end),
-                Stop::Lost(failure) => self.again(Some(parts.confirm_key), failure),
-            };
-            return Decision { note: decision.note.or(note), ..decision };
-        }
-        if parts.is_idle()
-            && let Some((full_hash, crc64)) = parts.complete()
-        {
-            // Should the service miss a part, it need not be read again.
-            self.rows = parts.rows();
-            let sent = Sent { full_hash, crc64, size: self.fingerprint.size };
-            let confirm = self.confirm(parts.confirm_key, sent, How::Sent, 0);
-            return Decision { note: Some(Note::Posted { full_hash, crc64 }), ..confirm };
-        }
-        let steps = parts.begin(self.streams);
-        self.state = State::Sending(parts);
-        Decision { note, next: Next::Steps(steps) }
-    }
-
     fn posted(&mut self, confirm_key: String, outcome: Outcome) -> Decision {
         match outcome {
             Outcome::Posted { digest, crc64 } => {
@@ -563,131 +423,6 @@ impl Transfer {
         }
     }
 
-    /// The content has not arrived, or not yet (sheet section 13).
-    fn incomplete(
-        &mut self,
-        confirm_key: String,
-        sent: Sent,
-        tries: usize,
-        how: How,
-        unanswered: Option<Failure>,
-        failure: Failure,
-    ) -> Decision {
-        if let Some(why) = unanswered {
-            return self.clean_up(confirm_key, End::Failed(why));
-        }
-        let Some(pause_ms) = CONFIRM_PAUSES.get(tries) else {
-            // The service knows which parts are missing, if any. Only once: else it would go round.
-            if self.plan.is_some() && !self.asked_again && self.current == Some(self.fingerprint) {
-                self.asked_again = true;
-                self.state = State::Querying { confirm_key: confirm_key.clone() };
-                return Decision::step(Step::Query { confirm_key });
-            }
-            // It never arrived: not a failure of the file, begin again.
-            return self.again(Some(confirm_key), Failure { class: Class::Transient, ..failure });
-        };
-        let step = Step::Confirm {
-            confirm_key: confirm_key.clone(),
-            crc64: sent.crc64,
-            pause_ms: *pause_ms,
-        };
-        self.state =
-            State::Confirming { confirm_key, sent, tries: tries + 1, how, unanswered: None };
-        Decision::step(step)
-    }
-
-    fn not_confirmed(
-        &mut self,
-        confirm_key: String,
-        sent: Sent,
-        how: How,
-        failure: Failure,
-    ) -> Decision {
-        if is_directory_lost(&failure) {
-            return Decision::over(End::DirectoryLost);
-        }
-        match failure.class {
-            // Confirmed before, or unknown: the remote file is the proof (sheet section 14).
-            Class::Stale => self.prove(sent, How::Recovered),
-            // What lies on COS is not what the journal says was sent: never confirm it, send the file again.
-            _ if failure.is(&["BadCrc64"]) && how == How::Recovered => {
-                self.again(Some(confirm_key), failure)
-            }
-            _ if failure.is(&["BadCrc64"]) => self.clean_up(confirm_key, End::Failed(failure)),
-            // Refused for good: the key is of no use any more.
-            Class::Permanent => self.clean_up(confirm_key, End::Failed(failure)),
-            // Everything else passes: the key stays in the journal, the content on COS.
-            _ => Decision::end(End::Failed(failure)),
-        }
-    }
-
-    /// The service says that the file is visible: believe it only if it is ours, and where it should be.
-    fn visible(&mut self, sent: Sent, how: How, reply: Reply) -> Decision {
-        let Some(path) = reply.path else {
-            // Its directory was deleted meanwhile: unreachable (sheet section 5).
-            return Decision::over(End::DirectoryLost);
-        };
-        if path != self.target {
-            return self.misplaced(sent, path);
-        }
-        match (reply.size, reply.crc64) {
-            (size, Some(crc64))
-                if crc64 == sent.crc64 && size.is_none_or(|size| size == sent.size) =>
-            {
-                Decision::over(synced(sent, how))
-            }
-            // Not said: look.
-            (size, None) if size.is_none_or(|size| size == sent.size) => self.prove(sent, how),
-            (size, crc64) => Decision::over(End::Failed(Failure::new(
-                Class::Defect,
-                format!(
-                    "the service shows other content than was sent (size {size:?} and crc64 {crc64:?} instead of {} and {})",
-                    sent.size, sent.crc64
-                ),
-            ))),
-        }
-    }
-
-    /// The service stored a copy under another name (sheet section 14).
-    fn misplaced(&mut self, sent: Sent, path: Vec<String>) -> Decision {
-        let failure = Failure::new(
-            Class::Defect,
-            format!(
-                "the service stored the file as {} instead of {}",
-                path.join("/"),
-                self.target.join("/")
-            ),
-        );
-        // Only a copy beside the target is surely made by this upload.
-        let beside = |path: &[String]| path.split_last().map(|(_, dir)| dir.to_vec());
-        if beside(&path) != beside(&self.target) {
-            return Decision::over(End::Failed(failure));
-        }
-        self.state = State::Removing(failure);
-        let step = Step::DeleteCopy { path, size: sent.size, crc64: sent.crc64 };
-        Decision { note: Some(Note::Forgotten), next: Next::Step(step) }
-    }
-
-    fn proven(&mut self, sent: Sent, how: How, remote: Option<Remote>) -> Decision {
-        match remote {
-            Some(remote)
-                if remote.is_file
-                    && remote.crc64 == Some(sent.crc64)
-                    && remote.size.is_none_or(|size| size == sent.size) =>
-            {
-                Decision::over(synced(sent, how))
-            }
-            // Something older, or nothing: send it again.
-            _ => self.again(
-                None,
-                Failure::new(
-                    Class::Defect,
-                    "the service confirmed the upload, and the remote file is not what was sent",
-                ),
-            ),
-        }
-    }
-
     /// The file is not what was expected: what was started must not be confirmed.
     fn abandon(&mut self, state: State, last: End) -> Decision {
         match state {
@@ -703,25 +438,6 @@ impl Transfer {
     fn clean_up(&mut self, confirm_key: String, last: End) -> Decision {
         self.state = State::Ending(last);
         Decision::step(Step::Cancel { confirm_key })
-    }
-}
-
-impl State {
-    fn name(&self) -> &'static str {
-        match self {
-            State::Comparing => "comparing",
-            State::Moving { .. } => "moving",
-            State::Starting(_) => "starting",
-            State::Posting { .. } => "posting",
-            State::Sending(_) => "sending",
-            State::Confirming { .. } => "confirming",
-            State::Proving { .. } => "proving",
-            State::Querying { .. } => "querying",
-            State::Recovering { .. } => "recovering",
-            State::Ending(_) => "ending",
-            State::Removing(_) => "removing",
-            State::Dropping => "dropping",
-        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Uploads in parts: what a transfer does with what comes of them.
 
+use super::confirming::CONFIRM_PAUSES;
 use super::tests::{failed, known, refused, row, target};
 use super::*;
+use crate::digest::Hash;
 use crate::journal::PartRow;
 use crate::mirror::step::Part;
 

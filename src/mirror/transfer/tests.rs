@@ -1,5 +1,8 @@
+use super::confirming::CONFIRM_PAUSES;
 use super::*;
+use crate::digest::Hash;
 use crate::journal::{DirId, EntryId};
+use crate::mirror::step::{Remote, Reply};
 
 const CRC: u64 = 42;
 

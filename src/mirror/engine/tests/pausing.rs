@@ -1,7 +1,7 @@
 //! Nothing new is sent while a person wants it so, and nothing is forgotten meanwhile.
 
 use super::*;
-use crate::mirror::facts::{Pause, Rescan, Resume};
+use crate::mirror::requests::{Pause, Rescan, Resume};
 
 fn pause(until_ms: Option<i64>) -> Fact {
     Fact::Pause(Pause { mirror: "m".into(), until_ms })
