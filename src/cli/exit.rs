@@ -31,6 +31,42 @@ pub enum Exit {
     Config = 78,
 }
 
+impl Exit {
+    /// Every way to end, by number.
+    pub(super) const ALL: [Exit; 11] = [
+        Exit::Done,
+        Exit::Unexpected,
+        Exit::Usage,
+        Exit::Incomplete,
+        Exit::NotCurrent,
+        Exit::Held,
+        Exit::Busy,
+        Exit::Refused,
+        Exit::Unreachable,
+        Exit::Permission,
+        Exit::Config,
+    ];
+
+    /// What the manual says of it.
+    pub(super) fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "Done and current.",
+            Exit::Unexpected => "Something unexpected, or a problem that doctor found.",
+            Exit::Usage => "The arguments make no sense.",
+            Exit::Incomplete => {
+                "Finished, but something failed or is blocked (also errors --exit-code)."
+            }
+            Exit::NotCurrent => "Not current (health, status --exit-code).",
+            Exit::Held => "Held: a person has to decide (also holds --exit-code).",
+            Exit::Busy => "Another instance works on this state.",
+            Exit::Refused => "The service refused the credentials.",
+            Exit::Unreachable => "The service cannot be reached.",
+            Exit::Permission => "A local permission is missing.",
+            Exit::Config => "The configuration is wrong.",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)

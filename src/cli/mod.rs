@@ -1,6 +1,7 @@
 //! What a person types and reads: arguments, one file a command, output.
 
 mod ask;
+mod completions;
 mod config;
 mod daemon;
 mod demo;
@@ -17,6 +18,7 @@ mod holds;
 mod known;
 mod limit;
 mod locate;
+mod man;
 mod next;
 mod output;
 mod pause;
@@ -50,7 +52,7 @@ pub use exit::{Exit, Failure};
 
 /// Keeps local folders mirrored, one way, in a Tencent Cloud SMH media library.
 #[derive(Debug, Parser)]
-#[command(name = "smh-mirror", version, about)]
+#[command(name = "smh-mirror", version, about, subcommand_value_name = "COMMAND")]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -134,6 +136,10 @@ enum Command {
     Demo(demo::Args),
     /// An SMH library on loopback, for tests
     Emulator(emulator::Args),
+    /// Print what a shell needs to complete words
+    Completions(completions::Args),
+    /// Print the manual pages, or write them all into a folder
+    Man(man::Args),
 }
 
 impl From<ServiceError> for Failure {
@@ -197,6 +203,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Demo(args) => demo::run(&global, &args),
         Command::Emulator(args) => emulator::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     exit::report(done)
 }

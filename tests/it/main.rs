@@ -25,6 +25,7 @@ mod moves;
 mod multipart;
 mod names;
 mod outage;
+mod packaging;
 mod restore;
 mod rooms;
 mod rules;

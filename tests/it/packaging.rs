@@ -1,0 +1,82 @@
+//! What packages are made of: manual pages and completions are those of the program.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::bed::binary;
+
+/// How the committed files are written anew.
+const UPDATE: &str = "SMH_UPDATE=1 cargo test --test it packaging::generated";
+
+fn packaging(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(below)
+}
+
+/// Every file below `dir`, by its path there.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                found.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+fn said(arguments: &[&str]) -> Vec<u8> {
+    let output = binary().args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    output.stdout
+}
+
+/// The committed files are what the program writes; with `SMH_UPDATE` they are made so.
+fn compare(dir: &Path, written: &BTreeMap<String, Vec<u8>>) {
+    if std::env::var_os("SMH_UPDATE").is_some() {
+        // A page of a command that is no more goes too.
+        if dir.exists() {
+            fs::remove_dir_all(dir).unwrap();
+        }
+        fs::create_dir_all(dir).unwrap();
+        for (name, bytes) in written {
+            fs::write(dir.join(name), bytes).unwrap();
+        }
+    }
+    let committed = files(dir);
+    let differ: Vec<&String> = written
+        .keys()
+        .chain(committed.keys().filter(|name| !written.contains_key(*name)))
+        .filter(|name| written.get(*name) != committed.get(*name))
+        .collect();
+    assert!(
+        differ.is_empty(),
+        "{}: not what the program writes now: {differ:?}\nwrite them anew with: {UPDATE}",
+        dir.display()
+    );
+}
+
+#[test]
+fn generated_manual_pages_are_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    said(&["man", "--out", dir.path().to_str().unwrap()]);
+    let written = files(dir.path());
+    assert!(written.contains_key("smh-mirror.1") && written.contains_key("smh-mirror.toml.5"));
+    assert_eq!(said(&["man", "smh-mirror.toml.5"]), written["smh-mirror.toml.5"]);
+    assert_eq!(said(&["man"]), written["smh-mirror.1"]);
+    compare(&packaging("man"), &written);
+}
+
+#[test]
+fn generated_completions_are_committed() {
+    let scripts =
+        [("bash", "smh-mirror.bash"), ("zsh", "_smh-mirror"), ("fish", "smh-mirror.fish")];
+    let written = scripts.map(|(shell, name)| (name.to_owned(), said(&["completions", shell])));
+    compare(&packaging("completions"), &BTreeMap::from(written));
+}
