@@ -1,8 +1,9 @@
-//! What packages are made of: manual pages and completions are those of the program.
+//! What packages are made of: manual pages and completions are those of the program, and nothing is left out.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::bed::binary;
 
@@ -79,4 +80,46 @@ fn generated_completions_are_committed() {
         [("bash", "smh-mirror.bash"), ("zsh", "_smh-mirror"), ("fish", "smh-mirror.fish")];
     let written = scripts.map(|(shell, name)| (name.to_owned(), said(&["completions", shell])));
     compare(&packaging("completions"), &BTreeMap::from(written));
+}
+
+#[test]
+fn packages_hold_everything_that_is_installed() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(packaging("stage"))
+        .arg(env!("CARGO_BIN_EXE_smh-mirror"))
+        .arg(dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let staged = files(dir.path());
+
+    let mut expected: Vec<String> = [
+        "etc/smh-mirror/config.toml",
+        "usr/bin/smh-mirror",
+        "usr/lib/sysusers.d/smh-mirror.conf",
+        "usr/share/bash-completion/completions/smh-mirror",
+        "usr/share/doc/smh-mirror/CHANGELOG.md",
+        "usr/share/doc/smh-mirror/LICENSE",
+        "usr/share/doc/smh-mirror/README.md",
+        "usr/share/fish/vendor_completions.d/smh-mirror.fish",
+        "usr/share/zsh/site-functions/_smh-mirror",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for name in files(&packaging("man")).keys() {
+        let section = name.rsplit('.').next().unwrap();
+        expected.push(format!("usr/share/man/man{section}/{name}.gz"));
+    }
+    let units = files(&packaging("../systemd"));
+    assert!(units.contains_key("smh-mirror.service"));
+    for name in units.keys() {
+        let place = if name.starts_with("user/") { "" } else { "system/" };
+        expected.push(format!("usr/lib/systemd/{place}{name}"));
+    }
+    expected.sort();
+    assert_eq!(staged.keys().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+
+    // The sample says where the service of the machine keeps its state.
+    let sample = String::from_utf8(staged["etc/smh-mirror/config.toml"].clone()).unwrap();
+    assert!(sample.lines().any(|line| line == "state_dir = \"/var/lib/smh-mirror\""), "{sample}");
 }
