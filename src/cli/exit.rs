@@ -54,11 +54,15 @@ impl Exit {
             Exit::Unexpected => "Something unexpected, or a problem that doctor found.",
             Exit::Usage => "The arguments make no sense.",
             Exit::Incomplete => {
-                "Finished, but something failed or is blocked (also errors --exit-code)."
+                "Finished, but something failed or is blocked (also errors --exit-code), or verify found differences."
             }
-            Exit::NotCurrent => "Not current (health, status --exit-code).",
+            Exit::NotCurrent => {
+                "Not current (health, status --exit-code), or verify found nothing but what still waits."
+            }
             Exit::Held => "Held: a person has to decide (also holds --exit-code).",
-            Exit::Busy => "Another instance works on this state.",
+            Exit::Busy => {
+                "Another instance works on this state, or another restore in the same target."
+            }
             Exit::Refused => "The service refused the credentials.",
             Exit::Unreachable => "The service cannot be reached.",
             Exit::Permission => "A local permission is missing.",

@@ -125,6 +125,7 @@ fn environment(page: &mut Roff) {
             "Set by systemd: where the credentials library-secret and access-token are looked for.",
         ),
         ("STATE_DIRECTORY", "Set by systemd: the state folder, when the configuration names none."),
+        ("RUNTIME_DIRECTORY", "Set by systemd: where the control socket is made."),
         ("NO_COLOR", "When it is not empty, nothing is coloured."),
     ] {
         tagged(page, vec![bold(name)], meaning);
@@ -137,6 +138,7 @@ fn files(page: &mut Roff) {
         ("$XDG_CONFIG_HOME/smh-mirror/config.toml", "The configuration of a person, read first."),
         (SYSTEM_CONFIG, "The configuration of the machine."),
         ("/var/lib/smh-mirror", "The state of the system service: the journal."),
+        ("/run/smh-mirror", "The control socket of the system service, while it runs."),
         (".smh-mirrorignore", "In a mirrored folder: gitignore rules for what is left out."),
     ] {
         tagged(page, vec![italic(name)], meaning);
