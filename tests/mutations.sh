@@ -190,6 +190,11 @@ mutations() {
         'prepared.lock.set_stuck(false)' \
         '--test it a_locked_journal_is_waited_for'
 
+    $do new-configuration-is-not-looked-at src/service/reload.rs \
+        'check(&new, clock)' \
+        'Ok::<(), String>(())' \
+        '--test it a_wrong_configuration_is_refused'
+
     $do full-disk-is-the-end src/journal/error.rs \
         'matches!(self, JournalError::Busy | JournalError::Disk(_))' \
         'matches!(self, JournalError::Busy)' \

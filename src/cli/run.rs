@@ -14,7 +14,7 @@ pub(super) struct Args {}
 
 pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
     let config = global.load()?;
-    init_logging(&config.log);
+    let log = init_logging(&config.log);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %config.file.display(),
@@ -26,7 +26,7 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let runtime = runtime()?;
     // Before the state is taken: whoever sees that it is may ask this process to stop.
-    let (reload, asked) = reloads();
+    let (reload, asked) = reloads(log);
     let stop = runtime
         .block_on(async { stop_and_reload_on_signals(reload.clone()) })
         .map_err(anyhow::Error::from)?;

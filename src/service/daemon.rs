@@ -196,9 +196,9 @@ impl Daemon<'_> {
         if let Err(error) = self.prepared.lock.set_stuck(false) {
             tracing::warn!(%error, "cannot tell readers that the journal is written again");
         }
-        if let Some(Trial { wish, .. }) = self.trial.take() {
+        if let Some(Trial { wish, before }) = self.trial.take() {
             self.status.note(None);
-            wish.applied(true);
+            wish.applied(&before);
             // Said by the first turn.
             self.reporter.ready_again();
         }
@@ -222,14 +222,14 @@ impl Daemon<'_> {
                         self.status.instead("stopping".to_owned());
                     }
                     Some(wish) = self.wishes.recv(), if wanted.is_none() && !stopping => {
-                        if wish.needs_a_run(&config) {
+                        if wish.needs_a_run(&self.config) {
                             run_stop.cancel();
                             wanted = Some(wish);
                         } else {
-                            self.config = Arc::clone(&wish.config);
-                            self.current.send_replace(Arc::clone(&wish.config));
+                            let old = std::mem::replace(&mut self.config, Arc::clone(&wish.config));
+                            self.current.send_replace(Arc::clone(&self.config));
                             self.status.note(None);
-                            wish.applied(false);
+                            wish.applied(&old);
                             systemd::ready();
                         }
                     }

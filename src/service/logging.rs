@@ -3,10 +3,10 @@
 use std::io::IsTerminal;
 
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat};
 
@@ -16,8 +16,29 @@ const LOUD: &[&str] = &["reqwest", "hyper", "hyper_util", "h2", "rustls", "notif
 /// The fields of our lines in the journal begin with this, as in `SMH_MIRROR=docs`.
 const PREFIX: &str = "SMH";
 
+/// Which lines are kept, while the process runs.
+#[derive(Debug, Clone)]
+pub struct LogLevel {
+    filter: reload::Handle<Targets, Registry>,
+}
+
+impl LogLevel {
+    /// From now on, lines as `log` wants them; their format stays.
+    pub(super) fn set(&self, log: &Log) {
+        if let Err(error) = self.filter.reload(wanted(log)) {
+            tracing::warn!(%error, "cannot change the level of the log; restart the daemon for that");
+        }
+    }
+}
+
 /// Sends log lines to stderr, or to the journal of systemd.
-pub fn init(log: &Log) {
+pub fn init(log: &Log) -> LogLevel {
+    let (filter, handle) = reload::Layer::new(wanted(log));
+    send(log, filter);
+    LogLevel { filter: handle }
+}
+
+fn wanted(log: &Log) -> Targets {
     let mut targets: Targets = match log.level.parse::<LevelFilter>() {
         Ok(level) => Targets::new()
             .with_default(LevelFilter::WARN.min(level))
@@ -29,7 +50,10 @@ pub fn init(log: &Log) {
         targets = targets.with_target(*name, LevelFilter::WARN);
     }
     // It says what the failed call says again, once for every try.
-    targets = targets.with_target("rustls_platform_verifier", LevelFilter::OFF);
+    targets.with_target("rustls_platform_verifier", LevelFilter::OFF)
+}
+
+fn send(log: &Log, filter: reload::Layer<Targets, Registry>) {
     let journald = match log.format {
         LogFormat::Auto if stderr_is_the_journal() => journald(),
         _ => None,
@@ -37,13 +61,13 @@ pub fn init(log: &Log) {
     let registry = tracing_subscriber::registry();
     // A second start in one process (tests) keeps the first.
     let _ = match (journald, log.format) {
-        (Some(layer), _) => registry.with(layer.with_filter(targets)).try_init(),
+        (Some(layer), _) => registry.with(layer.with_filter(filter)).try_init(),
         (None, LogFormat::Json) => registry
             .with(
                 tracing_subscriber::fmt::layer()
                     .json()
                     .with_writer(std::io::stderr)
-                    .with_filter(targets),
+                    .with_filter(filter),
             )
             .try_init(),
         (None, _) => {
@@ -54,7 +78,7 @@ pub fn init(log: &Log) {
                         .with_writer(std::io::stderr)
                         .with_ansi(colour)
                         .with_target(false)
-                        .with_filter(targets),
+                        .with_filter(filter),
                 )
                 .try_init()
         }

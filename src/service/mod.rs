@@ -23,7 +23,7 @@ pub use assemble::{
 };
 pub use control::{Answer, Ask, Control, REPLY_MAX, Reply, Request, Upload, VERSION};
 pub use daemon::{DaemonError, daemon};
-pub use logging::init as init_logging;
+pub use logging::{LogLevel, init as init_logging};
 pub use metrics::MetricsError;
 pub use reload::{Applied, Refused, ReloadHandle, Reloads, reloads};
 pub use signals::{stop_and_reload_on_signals, stop_on_signals};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::assemble::check;
+use super::logging::LogLevel;
 use super::status::Status;
 use super::systemd;
 use crate::clock::Clock;
@@ -27,6 +28,7 @@ pub struct ReloadHandle {
 #[derive(Debug)]
 pub struct Reloads {
     asks: mpsc::Receiver<Answer>,
+    log: LogLevel,
 }
 
 /// The configuration in the file is the one in force.
@@ -66,11 +68,11 @@ pub enum Refused {
     Stopping,
 }
 
-/// A handle to ask with, and what the daemon hears.
+/// A handle to ask with, and what the daemon hears; `log` is changed too.
 #[must_use]
-pub fn reloads() -> (ReloadHandle, Reloads) {
+pub fn reloads(log: LogLevel) -> (ReloadHandle, Reloads) {
     let (sender, asks) = mpsc::channel(ASKS);
-    (ReloadHandle { asks: sender }, Reloads { asks })
+    (ReloadHandle { asks: sender }, Reloads { asks, log })
 }
 
 impl ReloadHandle {
@@ -90,6 +92,7 @@ impl ReloadHandle {
 pub(super) struct Wish {
     pub(super) config: Arc<Config>,
     at_restart: Vec<&'static str>,
+    log: LogLevel,
     answer: Answer,
 }
 
@@ -99,8 +102,13 @@ impl Wish {
         needs_a_run(old, &self.config)
     }
 
-    /// It is in force; `changed`: it asks for something else than the one before.
-    pub(super) fn applied(self, changed: bool) {
+    /// It is in force, in the place of `old`.
+    pub(super) fn applied(self, old: &Config) {
+        let level = old.log.level != self.config.log.level;
+        if level {
+            self.log.set(&self.config.log);
+        }
+        let changed = level || self.needs_a_run(old);
         let applied = Applied { changed, at_restart: self.at_restart };
         tracing::info!("read {} again: {applied}", self.config.file.display());
         // Who asked may be gone.
@@ -138,7 +146,8 @@ impl Reloads {
             let looked = tokio::task::spawn_blocking(move || look(&old, clock)).await;
             let why = match looked {
                 Ok(Ok((config, at_restart))) => {
-                    let wish = Wish { config: Arc::new(config), at_restart, answer };
+                    let log = self.log.clone();
+                    let wish = Wish { config: Arc::new(config), at_restart, log, answer };
                     if wishes.send(wish).await.is_err() {
                         return;
                     }
@@ -180,7 +189,6 @@ fn stays_in_place(old: &Config, new: &Config) -> Result<(), String> {
 /// Keys that a process reads once, and that changed.
 fn at_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
-        ("log.level", old.log.level != new.log.level),
         ("log.format", old.log.format != new.log.format),
         ("metrics.listen", old.metrics != new.metrics),
     ]

@@ -158,6 +158,11 @@ fn a_wrong_configuration_is_refused_and_a_right_one_applied() {
     // The same again asks for nothing, and does not disturb the work.
     let said = reload(&fs::read_to_string(bed.path("config.toml")).unwrap());
     assert!(said.contains("did not change"), "{said}");
+    let same = fs::read_to_string(bed.path("config.toml")).unwrap();
+    let said = reload(&format!("{same}[log]\nlevel = \"debug\"\n"));
+    assert!(said.contains("in force"), "{said}");
+    bed.write("d", "d");
+    until_or(|| bed.log(), || bed.log().contains("DEBUG").then_some(()));
     // Version 253 and newer ask for the time.
     let lines = manager.lines();
     let times = lines.iter().filter_map(|line| line.strip_prefix("MONOTONIC_USEC="));
