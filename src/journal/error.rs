@@ -32,6 +32,9 @@ pub enum JournalError {
         "the journal is damaged: {0}; the next `smh-mirror run` or `sync` sets it aside and fills a new one"
     )]
     Damaged(String),
+    /// Whoever wanted it opened gave up; nothing is wrong with it.
+    #[error("the opening of the journal was given up")]
+    GivenUp,
     /// Another process holds it for too long.
     #[error("the journal is locked by another process")]
     Busy,
@@ -73,6 +76,8 @@ impl From<rusqlite::Error> for JournalError {
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
                 JournalError::Damaged(error.to_string())
             }
+            // Only who opens a journal can interrupt.
+            Some(Code::OperationInterrupted) => JournalError::GivenUp,
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => JournalError::Busy,
             Some(Code::DiskFull | Code::SystemIoFailure | Code::ReadOnly | Code::CannotOpen) => {
                 JournalError::Disk(error.to_string())

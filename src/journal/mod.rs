@@ -34,7 +34,7 @@ pub use holds::{HoldKind, HoldRow};
 pub use lock::{Holder, LockError, StateLock};
 pub use meta::Kept;
 pub use migrate::newest;
-pub use open::{JOURNAL_FILE, Journal, SetAside};
+pub use open::{JOURNAL_FILE, Journal, Progress, SetAside};
 pub use pauses::Pause;
 pub use query::{
     Counts, EntryState, Failing, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror,

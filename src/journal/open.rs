@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -21,6 +23,12 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 const STATEMENTS: usize = 256;
 /// 16 MiB of pages, in the negative KiB of SQLite: enough that a scan in order never thrashes.
 const CACHE_KIB: i64 = -16 * 1024;
+
+/// Steps of SQLite between two signs of life while a journal is opened: some ten microseconds.
+const STEPS: i32 = 1_000;
+
+/// Called again and again while a journal is opened, as long as that gets on. `Break`: it is given up.
+pub type Progress = Arc<dyn Fn() -> ControlFlow<()> + Send + Sync>;
 
 /// The writing connection. There is one in the process and the engine owns it.
 #[derive(Debug)]
@@ -47,11 +55,23 @@ impl Journal {
         state_dir: &Path,
         stamp: &str,
     ) -> Result<(Journal, Option<SetAside>), JournalError> {
+        Journal::open_telling(state_dir, stamp, None)
+    }
+
+    /// As [`Journal::open`]: all of a journal is read, or brought to the newest schema, and `progress` is told meanwhile.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]; also that it was given up.
+    pub fn open_telling(
+        state_dir: &Path,
+        stamp: &str,
+        progress: Option<&Progress>,
+    ) -> Result<(Journal, Option<SetAside>), JournalError> {
         let path = prepare(state_dir)?;
-        match Journal::open_file(&path) {
+        match Journal::open_file(&path, progress) {
             Err(JournalError::Damaged(reason)) => {
                 let aside = set_aside(&path, stamp)?;
-                let journal = Journal::open_file(&path)?;
+                let journal = Journal::open_file(&path, progress)?;
                 Ok((journal, Some(SetAside { path: aside, reason })))
             }
             other => other.map(|journal| (journal, None)),
@@ -70,7 +90,7 @@ impl Journal {
     ) -> Result<(Journal, SetAside), JournalError> {
         let path = prepare(state_dir)?;
         let aside = set_aside(&path, stamp)?;
-        Ok((Journal::open_file(&path)?, SetAside { path: aside, reason }))
+        Ok((Journal::open_file(&path, None)?, SetAside { path: aside, reason }))
     }
 
     /// A journal that lives in memory, empty.
@@ -104,7 +124,7 @@ impl Journal {
         Ok(Journal { connection })
     }
 
-    fn open_file(path: &Path) -> Result<Journal, JournalError> {
+    fn open_file(path: &Path, progress: Option<&Progress>) -> Result<Journal, JournalError> {
         header_is_whole(path)?;
         let mut connection = Connection::open_with_flags(
             path,
@@ -113,6 +133,9 @@ impl Journal {
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
+        if let Some(progress) = progress.cloned() {
+            connection.progress_handler(STEPS, Some(move || progress().is_break()))?;
+        }
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
         if !mode.eq_ignore_ascii_case("wal") {
@@ -139,6 +162,7 @@ impl Journal {
         })?;
         shape_is_whole(&connection)?;
         content_is_whole(&connection)?;
+        connection.progress_handler(0, None::<fn() -> bool>)?;
         Ok(Journal { connection })
     }
 

@@ -55,6 +55,35 @@ fn survives(bytes: &[u8]) -> bool {
 }
 
 #[test]
+fn an_opening_tells_that_it_gets_on_and_can_be_given_up() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let dir = tempfile::tempdir().expect("a folder");
+    let before = made(dir.path());
+    let told = Arc::new(AtomicU32::new(0));
+    let counting = Arc::clone(&told);
+    let telling: Progress = Arc::new(move || {
+        counting.fetch_add(1, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    });
+    drop(Journal::open_telling(dir.path(), "now", Some(&telling)).expect("opened"));
+    assert!(told.load(Ordering::Relaxed) > 2, "{told:?}");
+    // Given up at any moment, it is neither damaged nor changed.
+    for last in [0, 1, 2] {
+        let left = AtomicU32::new(last);
+        let giving_up: Progress = Arc::new(move || match left.load(Ordering::Relaxed) {
+            0 => ControlFlow::Break(()),
+            n => {
+                left.store(n - 1, Ordering::Relaxed);
+                ControlFlow::Continue(())
+            }
+        });
+        let given_up = Journal::open_telling(dir.path(), "now", Some(&giving_up));
+        assert!(matches!(given_up, Err(JournalError::GivenUp)), "{given_up:?}");
+    }
+    assert!(fs::read(dir.path().join(JOURNAL_FILE)).expect("the file") == before);
+}
+
+#[test]
 fn a_truncated_journal_is_set_aside() {
     let dir = tempfile::tempdir().expect("a folder");
     let whole = made(dir.path());

@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use super::control::Live;
 use crate::clock::Clock;
 use crate::config::{Config, Mirror, Problem, ProblemKind, WatchMode, several};
-use crate::journal::{Holder, Journal, JournalError, LockError, Reader, SetAside, StateLock};
+use crate::journal::{
+    Holder, Journal, JournalError, LockError, Progress, Reader, SetAside, StateLock,
+};
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant, Meter, Rights};
 use crate::tree::{Lister, Watcher};
@@ -151,7 +153,20 @@ pub fn open_journal(
     prepared: &Prepared,
     clock: Clock,
 ) -> Result<Opened, ServiceError> {
-    let opened = reopen_journal(config, clock)?;
+    open_journal_telling(config, prepared, clock, None)
+}
+
+/// As [`open_journal`]; `progress` is told as long as it gets on.
+///
+/// # Errors
+/// As [`open_journal`]; also that it was given up.
+pub(super) fn open_journal_telling(
+    config: &Config,
+    prepared: &Prepared,
+    clock: Clock,
+    progress: Option<&Progress>,
+) -> Result<Opened, ServiceError> {
+    let opened = reopen_journal(config, clock, progress)?;
     for problem in &prepared.missing {
         let known = match mirror_of(config, problem) {
             Some(mirror) => opened.journal.knows_root(&mirror.name)?,
@@ -168,8 +183,12 @@ pub fn open_journal(
 ///
 /// # Errors
 /// The journal cannot be used.
-pub(super) fn reopen_journal(config: &Config, clock: Clock) -> Result<Opened, ServiceError> {
-    let (journal, aside) = Journal::open(&config.state_dir, &stamp(clock))?;
+pub(super) fn reopen_journal(
+    config: &Config,
+    clock: Clock,
+    progress: Option<&Progress>,
+) -> Result<Opened, ServiceError> {
+    let (journal, aside) = Journal::open_telling(&config.state_dir, &stamp(clock), progress)?;
     Ok(Opened { journal, lost: aside.map(said) })
 }
 

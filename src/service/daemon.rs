@@ -1,7 +1,9 @@
 //! The daemon: runs until a signal. A journal that cannot be written for a while, or shows damage, ends a run and
 //! not the process: the next run begins as after a crash. So does a new configuration, with the journal in hand.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -9,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::assemble::{
-    Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, reopen_journal,
-    replace_journal,
+    Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal_telling,
+    reopen_journal, replace_journal,
 };
 use super::hooks::{Hooks, Listener};
 use super::metrics::{Metrics, MetricsError};
@@ -20,15 +22,17 @@ use super::reporter::Reporter;
 use super::status::Status;
 use super::summary::Summary;
 use super::systemd;
-use crate::clock::Clock;
+use crate::clock::{Clock, to_ms};
 use crate::config::Config;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Progress};
 use crate::mirror::{Finished, RunError, run};
 
 /// First and longest pause before the journal is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// While waiting, the watchdog is fed this often.
 const TICK: Duration = Duration::from_secs(1);
+/// While a journal is opened, more time is asked for so often, and so much: a disk that stops answering is noticed.
+const EXTEND: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// Damaged so often in one process: the disk is not to be trusted, and a person has to look.
 const DAMAGED_MAX: u32 = 3;
 
@@ -149,6 +153,9 @@ impl Daemon<'_> {
                 }
                 Err(error) => error,
             };
+            if let DaemonError::Service(ServiceError::Journal(JournalError::GivenUp)) = error {
+                return Ok(Finished::Stopped);
+            }
             let Some(error) = self.fall_back(error) else { continue };
             match interruption(error)? {
                 Interrupted::Replace(reason) => {
@@ -183,8 +190,13 @@ impl Daemon<'_> {
         let (config, clock) = (Arc::clone(&self.config), self.clock);
         let opened = match opened {
             Some(opened) => opened,
-            None if self.begun => tokio::task::block_in_place(|| reopen_journal(&config, clock))?,
-            None => tokio::task::block_in_place(|| open_journal(&config, self.prepared, clock))?,
+            None => {
+                let progress = Some(gets_on(clock, self.stop.clone()));
+                tokio::task::block_in_place(|| match self.begun {
+                    true => reopen_journal(&config, clock, progress.as_ref()),
+                    false => open_journal_telling(&config, self.prepared, clock, progress.as_ref()),
+                })?
+            }
         };
         let Assembled { engine, shell, facts } = tokio::task::block_in_place(|| {
             assemble(&config, opened, Mode::Daemon, clock, self.metrics.meter())
@@ -298,6 +310,22 @@ impl Daemon<'_> {
         }
         true
     }
+}
+
+/// Has the service manager wait while the journal is opened, as long as that gets on, and gives it up on a stop.
+fn gets_on(clock: Clock, stop: CancellationToken) -> Progress {
+    let next_ms = AtomicI64::new(i64::MIN);
+    Arc::new(move || {
+        if stop.is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        let now_ms = clock.now().mono_ms;
+        if now_ms >= next_ms.load(Ordering::Relaxed) {
+            next_ms.store(now_ms.saturating_add(to_ms(EXTEND.0)), Ordering::Relaxed);
+            systemd::extend(EXTEND.1);
+        }
+        ControlFlow::Continue(())
+    })
 }
 
 /// What the end of a run asks for; errors that nobody can wait out are passed on.

@@ -31,6 +31,12 @@ pub(super) fn watchdog() {
     notify(&[NotifyState::Watchdog]);
 }
 
+/// Something that takes its time gets on: the start, or the work loop, may be silent for `span` more.
+pub(super) fn extend(span: Duration) {
+    let micros = u32::try_from(span.as_micros()).unwrap_or(u32::MAX);
+    notify(&[NotifyState::ExtendTimeoutUsec(micros), NotifyState::Watchdog]);
+}
+
 /// One line for `systemctl status`.
 pub(super) fn status(line: &str) {
     notify(&[NotifyState::Status(line)]);

@@ -171,6 +171,28 @@ fn a_wrong_configuration_is_refused_and_a_right_one_applied() {
 }
 
 #[test]
+fn a_long_start_asks_for_more_time() {
+    let bed = Bed::new();
+    bed.ends(&["sync"], 0);
+    let journal = rusqlite::Connection::open(bed.path("state/journal.db")).unwrap();
+    // Enough to read that it is not done before anything can be said.
+    journal
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+             INSERT INTO skipped SELECT 999999, cast(i AS BLOB), 'x' FROM n",
+        )
+        .unwrap();
+    drop(journal);
+    let (manager, daemon) = start(&bed, &[]);
+    manager.until_heard("READY=1", 1);
+    let lines = manager.lines();
+    let at = |wanted: &str| lines.iter().position(|line| line.starts_with(wanted));
+    assert!(at("EXTEND_TIMEOUT_USEC=30000000") < at("READY=1"), "{lines:?}");
+    assert!(at("EXTEND_TIMEOUT_USEC=").is_some(), "{lines:?}");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn a_stuck_work_loop_does_not_feed_the_watchdog() {
     let bed = Bed::new();
     let limit = Duration::from_millis(1500);

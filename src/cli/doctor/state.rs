@@ -154,7 +154,10 @@ fn judge_journal(error: &JournalError) -> Check {
         {
             Check::problem(NAME, Exit::Permission, said, "run as the user of the service")
         }
-        JournalError::State { .. } | JournalError::Disk(_) | JournalError::Sqlite(_) => {
+        JournalError::State { .. }
+        | JournalError::Disk(_)
+        | JournalError::GivenUp
+        | JournalError::Sqlite(_) => {
             Check::problem(NAME, Exit::Unexpected, said, "check the disk under state_dir")
         }
     }
