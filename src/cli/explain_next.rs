@@ -62,7 +62,7 @@ fn left_out(skip: Skip, rule: Option<&RuleAt>) -> String {
             )
         }
         (Skip::Excluded, Some(Source::Config { .. })) => {
-            "not mirrored while the rule stands: change it and restart the daemon to have it mirrored"
+            "not mirrored while the rule stands: change it, then `smh-mirror reload`, to have it mirrored"
                 .to_owned()
         }
         (Skip::Excluded, _) => {
@@ -84,7 +84,7 @@ fn left_out(skip: Skip, rule: Option<&RuleAt>) -> String {
         (Skip::Loop, _) => "what is in it is mirrored where it lies: unmount it".to_owned(),
         (Skip::Special, _) => "only files and folders are mirrored".to_owned(),
         (Skip::Name, _) => {
-            "not mirrored under this name: rename it, or set names = \"escape\" and restart the daemon"
+            "not mirrored under this name: rename it, or set names = \"escape\", then `smh-mirror reload`"
                 .to_owned()
         }
     }

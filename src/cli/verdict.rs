@@ -18,7 +18,7 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
     };
     if !evidence.same {
         return vec![
-            "the journal speaks of another folder, target or way of writing names than the configuration; restart the daemon, or run `smh-mirror sync`"
+            "the journal speaks of another folder, target or way of writing names than the configuration; `smh-mirror reload` makes the daemon read it, and `smh-mirror sync` does without one"
                 .to_owned(),
         ];
     }

@@ -61,16 +61,16 @@ fn surroundings(
     env: &Environment,
     secrets: Secrets,
 ) -> Option<Auth> {
-    let credential = |name: &str| -> Option<SecretSource> {
+    let credential = |name: &str, unknown: bool| -> Option<SecretSource> {
         let path = env.credentials_directory.as_deref()?.join(name);
-        // One that cannot be looked at is there: reading it says what is wrong.
-        path.try_exists().unwrap_or(true).then_some(SecretSource::Credential(path))
+        path.try_exists().unwrap_or(unknown).then_some(SecretSource::Credential(path))
     };
     let found: Vec<(String, Auth)> = [
-        credential("library-secret").map(|source| {
+        // When nobody knows what is there, one of them is tried: reading it says what is wrong.
+        credential("library-secret", true).map(|source| {
             ("the credential library-secret".to_owned(), Auth::LibrarySecret(source))
         }),
-        credential("access-token")
+        credential("access-token", false)
             .map(|source| ("the credential access-token".to_owned(), Auth::AccessToken(source))),
         env.library_secret.clone().map(|secret| {
             (LIBRARY_SECRET.to_owned(), Auth::LibrarySecret(SecretSource::Value(secret)))

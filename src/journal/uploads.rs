@@ -128,6 +128,20 @@ impl Turn<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The upload of a file is of no use, and could not be cancelled: that is tried again, apart from the file.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn abandon_upload(&self, id: &EntryId) -> Result<(), JournalError> {
+        self.tx
+            .prepare_cached(
+                "INSERT OR IGNORE INTO abandoned
+                 SELECT confirm_key FROM upload WHERE dir_id = ?1 AND name = ?2",
+            )?
+            .execute(params![id.dir.0, id.name])?;
+        self.remove_upload(id)
+    }
+
     /// An abandoned upload is cancelled, or cannot be.
     ///
     /// # Errors

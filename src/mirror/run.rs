@@ -92,6 +92,7 @@ async fn turns(
             engine = back;
             turned?
         };
+        shell.requests_kept();
         for event in &turned.events {
             observer.event(event);
         }

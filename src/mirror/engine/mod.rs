@@ -462,14 +462,33 @@ impl Core {
         self.next_number
     }
 
+    /// Connections that uploads use.
+    fn streams(&self) -> usize {
+        self.transfers.values().map(|active| active.transfer.streams()).sum()
+    }
+
+    /// Slots in all, and those that are in use.
+    fn slots(&self, now: Now) -> (usize, usize) {
+        let under_way = self.relocations.values().filter(|job| job.is_under_way()).count();
+        let busy = self.streams()
+            + self.dir_jobs.len()
+            + self.listings.len()
+            + self.removals.len()
+            + under_way;
+        let slots = self.limiter.slots(now.mono_ms);
+        (self.gate.slots().map_or(slots, |most| most.min(slots)), busy)
+    }
+
     /// Slots that are free now.
     fn free_slots(&self, now: Now) -> usize {
-        let under_way = self.relocations.values().filter(|job| job.is_under_way()).count();
-        let streams: usize = self.transfers.values().map(|a| a.transfer.streams()).sum();
-        let busy =
-            streams + self.dir_jobs.len() + self.listings.len() + self.removals.len() + under_way;
-        let slots = self.limiter.slots(now.mono_ms);
-        self.gate.slots().map_or(slots, |most| most.min(slots)).saturating_sub(busy)
+        let (slots, busy) = self.slots(now);
+        slots.saturating_sub(busy)
+    }
+
+    /// More is under way than should be.
+    fn is_crowded(&self, now: Now) -> bool {
+        let (slots, busy) = self.slots(now);
+        busy > slots
     }
 
     /// How busy it is.

@@ -23,6 +23,8 @@ const LARGE_SHARE: usize = 4;
 const OLDEST_EVERY: u64 = 4;
 /// A request without an answer has its effect, if it ever has one, within this time.
 const LATE_MS: i64 = 2_000;
+/// A cancel that failed is tried again after this.
+const CANCEL_AGAIN_MS: i64 = 30_000;
 /// Windows that one turn goes through without finding anything to start: the next turn follows at once.
 const WINDOWS: usize = 4;
 
@@ -313,12 +315,16 @@ impl Core {
             }
             Some(Note::PartSent { number }) => {
                 work.turn.part_sent(&active.entry, number)?;
-                self.part_arrived(work)?;
+                self.part_arrived();
             }
             Some(Note::Posted { full_hash, crc64 }) => {
                 work.turn.upload_posted(&active.entry, full_hash, crc64)?;
             }
             Some(Note::Forgotten) => work.turn.remove_upload(&active.entry)?,
+            Some(Note::Abandoned) => {
+                work.turn.abandon_upload(&active.entry)?;
+                self.may_leave_orphans(work.now.mono_ms.saturating_add(CANCEL_AGAIN_MS));
+            }
         }
         let Some(active) = self.transfers.get(&number) else { return Ok(()) };
         match decision.next {
@@ -362,23 +368,30 @@ impl Core {
         }
     }
 
-    /// Connections that a transfer may use: those it has, and what nobody else wants. None when the work is to end.
+    /// Connections that a transfer may use: those it has, and what nobody else wants; fewer when there are too many by
+    /// now. None when the work is to end.
     fn streams_for(&self, work: &Work<'_>, number: TransferId) -> usize {
-        if self.stopping {
+        let Some(active) = self.transfers.get(&number) else { return 1 };
+        if self.stopping || self.is_paused(active.mirror) {
             return 0;
         }
-        let own = self.transfers.get(&number).map_or(1, |active| active.transfer.streams());
+        let own = active.transfer.streams();
+        let all = self.streams();
+        let uploads = self.upload_slots(work.now.unix_ms);
+        if self.is_crowded(work.now) || all > uploads {
+            return own.saturating_sub(1).max(1);
+        }
         match self.small.is_empty() && self.large.is_empty() {
-            true => own.saturating_add(self.free_slots(work.now)),
+            true => own + self.free_slots(work.now).min(uploads - all),
             // What waits for a slot gets the next one.
             false => 1,
         }
     }
 
-    /// A part of a large file arrived: as far as the service is concerned, a success like any other.
-    fn part_arrived(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+    /// A part of a large file arrived. That is the word of COS, and says nothing of the service that hands out forms.
+    fn part_arrived(&mut self) {
         self.succeeded = true;
-        self.service_answered(work)
+        self.limiter.success();
     }
 
     /// The file that has its copy at a place in the library, as far as the journal knows.

@@ -275,8 +275,17 @@ impl Target {
             return rustix::fs::renameat(&self.scratch, key, &dir, name).map_err(failed);
         }
         match rustix::fs::renameat_with(&self.scratch, key, &dir, name, RenameFlags::NOREPLACE) {
-            // Not known to this filesystem: looked for, then renamed.
+            // Not known to this filesystem: a second name takes no place that is taken, either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                match rustix::fs::linkat(&self.scratch, key, &dir, name, AtFlags::empty()) {
+                    Ok(()) => {
+                        return rustix::fs::unlinkat(&self.scratch, key, AtFlags::empty())
+                            .map_err(failed);
+                    }
+                    Err(Errno::PERM | Errno::NOSYS | Errno::OPNOTSUPP | Errno::MLINK) => {}
+                    Err(errno) => return Err(failed(errno)),
+                }
+                // Neither is that: looked for, then renamed.
                 match rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) {
                     Err(Errno::NOENT) => {
                         rustix::fs::renameat(&self.scratch, key, &dir, name).map_err(failed)

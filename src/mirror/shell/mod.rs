@@ -55,6 +55,8 @@ struct Inner {
     mirrors: Vec<Local>,
     /// Where commands leave requests for the daemon; `None`: nobody may.
     requests: Option<PathBuf>,
+    /// Those that were taken, and are removed once what they ask for is written down.
+    taken: Mutex<Vec<PathBuf>>,
     /// Forms are secrets: they live here, by transfer, and nowhere else.
     forms: Mutex<HashMap<TransferId, Form>>,
     /// The same for uploads in parts.
@@ -92,6 +94,7 @@ impl Shell {
                 watcher,
                 mirrors,
                 requests,
+                taken: Mutex::new(Vec::new()),
                 forms: Mutex::new(HashMap::new()),
                 signings: parts::Signings::default(),
                 facts,

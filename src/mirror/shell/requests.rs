@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use crate::tree::{Watching, Wish};
 /// A request is a line; a larger file is not one.
 const REQUEST_MAX: u64 = 64 * 1024;
 /// Requests taken at a time.
-const REQUESTS: usize = 256;
+const REQUESTS: usize = 4096;
 /// How complete requests end; others are still being written.
 const SUFFIX: &str = "json";
 /// Bytes of the paths of one request: in hexadecimal, and with what stands around them, they fit.
@@ -220,30 +221,53 @@ impl Shell {
         self.inner.requests.is_some()
     }
 
-    /// Takes what lies in the folder, in the order in which it was left, and removes it.
+    /// Takes what lies in the folder and was not taken yet, in the order in which it was left. It stays there until
+    /// [`Shell::requests_kept`].
     pub(in crate::mirror) fn take_requests(&self) -> Vec<Fact> {
         let Some(folder) = &self.inner.requests else { return Vec::new() };
         let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let mut taken = self.inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left: Vec<PathBuf> = entries
             .flatten()
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|extension| extension == SUFFIX))
-            .take(REQUESTS)
+            .filter(|path| !taken.contains(path))
             .collect();
         left.sort();
-        let mut taken = Vec::new();
+        left.truncate(REQUESTS);
+        let mut facts = Vec::new();
         for path in left {
             match read(&path) {
-                Ok(request) => taken.push(request),
+                Ok(request) => {
+                    facts.push(request);
+                    taken.push(path);
+                }
                 Err(why) => {
                     tracing::warn!(path = %path.display(), why, "the request {} cannot be understood, and is removed: {why}", path.display());
+                    remove(&path);
                 }
             }
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot remove the request {}: {error}", path.display());
-            }
         }
-        taken
+        facts
+    }
+
+    /// What was taken is written down: the files go, which tells whoever left them.
+    pub(in crate::mirror) fn requests_kept(&self) {
+        let mut taken = self.inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that cannot be removed is not taken a second time.
+        taken.retain(|path| path.exists() && !remove(path));
+    }
+}
+
+/// Whether it is gone.
+fn remove(path: &Path) -> bool {
+    match fs::remove_file(path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove the request {}: {error}", path.display());
+            false
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl Transfer {
             // Confirmed before, or unknown: the remote file is the proof (sheet section 14).
             Class::Stale => self.prove(sent, How::Recovered),
             // What lies on COS is not what the journal says was sent: never confirm it, send the file again.
-            _ if failure.is(&["BadCrc64"]) && how == How::Recovered => {
+            _ if failure.is(&["BadCrc64"]) && (how == How::Recovered || self.resumed > 0) => {
                 self.again(Some(confirm_key), failure)
             }
             _ if failure.is(&["BadCrc64"]) => self.clean_up(confirm_key, End::Failed(failure)),

@@ -163,7 +163,10 @@ impl Transfer {
     fn take_up(&mut self, upload: &UploadRow, tries: u32) -> Decision {
         let confirm_key = upload.confirm_key.clone();
         self.plan = Plan::of_row(upload.fingerprint.size, upload.part_size);
-        self.rows = upload.parts.clone();
+        // Where the fingerprint is only size and time, it proves nothing for days: all of it is read again.
+        if upload.fingerprint.inode != 0 {
+            self.rows = upload.parts.clone();
+        }
         match (recovery(upload, self.current, tries), upload.stage) {
             (Recovery::Confirm, UploadStage::Posted { full_hash, crc64 }) => {
                 self.fingerprint = upload.fingerprint;
@@ -198,6 +201,7 @@ impl Transfer {
     fn upload(&mut self, note: Option<Note>) -> Decision {
         let size = self.fingerprint.size;
         self.rows = Vec::new();
+        self.resumed = 0;
         self.plan = None;
         if size >= self.multipart_from.max(1) || size > FORM_MAX {
             self.plan = Plan::new(size);
@@ -240,6 +244,8 @@ impl Transfer {
 
     /// Another start, unless there were too many. The upload is over, or is cancelled first.
     fn again(&mut self, confirm_key: Option<String>, why: Failure) -> Decision {
+        // What arrived is of no use, so it is no progress.
+        self.progressed = false;
         let tired = self.starts >= STARTS_MAX;
         self.starts = self.starts.max(1);
         match confirm_key {
@@ -254,13 +260,15 @@ impl Transfer {
     pub(super) fn on(&mut self, outcome: Outcome) -> Decision {
         let state = std::mem::replace(&mut self.state, State::Dropping);
         match (state, outcome) {
-            // Best effort: a key that stays is invisible, and forgotten by the service.
-            (State::Ending(end), _) => Decision::over(end),
+            (State::Ending(end), outcome) => {
+                Decision { note: Some(self.given_up(&outcome)), next: Next::End(end) }
+            }
             (State::Removing(failure), outcome) => {
                 Decision::over(End::Failed(left_behind(failure, &outcome)))
             }
-            (State::Dropping, Outcome::Done | Outcome::Failed(_)) => {
-                self.fresh(Some(Note::Forgotten))
+            (State::Dropping, outcome @ (Outcome::Done | Outcome::Failed(_))) => {
+                let note = self.given_up(&outcome);
+                self.fresh(Some(note))
             }
             (State::Sending(parts), outcome) => self.sending(parts, outcome),
             (state, Outcome::Changed) => self.abandon(state, End::Changed),
@@ -434,8 +442,18 @@ impl Transfer {
         }
     }
 
+    /// What becomes of the key of an upload that was to be cancelled. One that stays is invisible, and forgotten by the
+    /// service; but parts lie on COS until they are cancelled.
+    fn given_up(&self, outcome: &Outcome) -> Note {
+        match outcome {
+            Outcome::Failed(_) if self.plan.is_some() => Note::Abandoned,
+            _ => Note::Forgotten,
+        }
+    }
+
     /// Cancels on the service (best effort), then ends.
     fn clean_up(&mut self, confirm_key: String, last: End) -> Decision {
+        self.progressed = false;
         self.state = State::Ending(last);
         Decision::step(Step::Cancel { confirm_key })
     }

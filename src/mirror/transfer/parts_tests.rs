@@ -111,6 +111,7 @@ fn what_fails_ends_the_transfer_when_nothing_is_under_way_any_more() {
         (Class::Transient, "InternalError", "kept"),
         (Class::Throttled, "SlowDown", "kept"),
         (Class::Defect, "InvalidArgument", "cancelled"),
+        (Class::Stale, "AccessDenied", "kept"),
         (Class::Stale, "NoSuchUpload", "begun anew"),
     ] {
         let mut transfer = under_way();
@@ -212,4 +213,55 @@ fn parts_that_are_missing_at_the_confirm_are_asked_for_once() {
     }
     let again = transfer.on(incomplete()).next;
     assert_eq!(again, Next::Step(Step::Cancel { confirm_key: "k".into() }), "it goes nowhere");
+}
+
+#[test]
+fn what_arrived_is_no_progress_when_it_is_thrown_away() {
+    let arrived = || {
+        let mut transfer = under_way();
+        for outcome in [was_read(2), was_read(3)] {
+            transfer.on(outcome);
+        }
+        for number in 1..=3 {
+            transfer.on(Outcome::PartSent { number });
+        }
+        transfer
+    };
+    let mut kept = arrived();
+    kept.on(refused(Class::Transient, "InternalServerError"));
+    assert!(kept.progressed());
+    for outcome in [refused(Class::Defect, "BadCrc64"), refused(Class::Permanent, "X")] {
+        let mut lost = arrived();
+        lost.on(outcome);
+        assert!(!lost.progressed());
+    }
+}
+
+#[test]
+fn an_upload_that_cannot_be_cancelled_is_remembered() {
+    let mut transfer = under_way();
+    transfer.on(Outcome::PartSent { number: 1 });
+    transfer.on(Outcome::Changed);
+    let end = transfer.on(refused(Class::Offline, "no route"));
+    assert_eq!((end.note, end.next), (Some(Note::Abandoned), Next::End(End::Changed)));
+}
+
+#[test]
+fn a_weak_fingerprint_proves_nothing_after_a_restart() {
+    let weak = |size| Fingerprint { inode: 0, ..super::tests::known(size).seen };
+    let kept = PartRow { number: 1, crc64: 1, full_hash: hash(1), sent: true };
+    let row = UploadRow { fingerprint: weak(SIZE), ..upload(vec![kept]) };
+    let known = Known { seen: weak(SIZE), multipart_from: MIB, ..known(SIZE) };
+    let (mut transfer, _) = Transfer::begin(target(), known, Some(&row), 0, None);
+    transfer.allow(4);
+    let all = vec![(1, MIB), (2, MIB), (3, 7)];
+    let next = transfer.on(Outcome::Queried { confirmed: false, parts: all }).next;
+    assert_eq!(next, Next::Steps(vec![read(1)]), "it is read again from the beginning");
+    for number in 1..=3 {
+        transfer.on(was_read(number));
+    }
+    // It is another state: sent anew, and nobody's fault.
+    let again = transfer.on(refused(Class::Defect, "BadCrc64"));
+    assert_eq!(again.next, Next::Step(Step::Cancel { confirm_key: "old".into() }));
+    assert!(matches!(transfer.on(Outcome::Done).next, Next::Step(Step::StartParts { .. })));
 }

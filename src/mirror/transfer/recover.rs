@@ -26,6 +26,7 @@ pub(super) fn recovery(upload: &UploadRow, current: Option<Fingerprint>, tries: 
         UploadStage::Posted { .. } if newer && tries >= TRIES_FOR_A_NEWER_STATE => Recovery::Drop,
         UploadStage::Posted { .. } if tries >= TRIES => Recovery::Drop,
         UploadStage::Posted { .. } => Recovery::Confirm,
+        UploadStage::Started if tries >= TRIES => Recovery::Drop,
         UploadStage::Started if current == Some(upload.fingerprint) => Recovery::Ask,
         UploadStage::Started => Recovery::Drop,
     }
@@ -43,6 +44,8 @@ mod tests {
         let posted = UploadStage::Posted { full_hash: Hash::from_bytes([0; 32]), crc64: 1 };
         let cases = [
             (UploadStage::Started, Some(print(7)), 0, Recovery::Ask),
+            (UploadStage::Started, Some(print(7)), 9, Recovery::Ask),
+            (UploadStage::Started, Some(print(7)), 10, Recovery::Drop),
             (UploadStage::Started, Some(print(8)), 0, Recovery::Drop),
             (UploadStage::Started, None, 0, Recovery::Drop),
             (posted, Some(print(7)), 9, Recovery::Confirm),

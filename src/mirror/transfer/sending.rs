@@ -5,7 +5,7 @@ use super::state::{Sent, State};
 use super::words::{Decision, End, How, Next, Note};
 use super::{Transfer, misfit};
 use crate::failure::Class;
-use crate::mirror::step::Outcome;
+use crate::mirror::step::{Failure, Outcome};
 
 impl Transfer {
     /// Goes on with an upload in parts, of which these arrived.
@@ -36,9 +36,7 @@ impl Transfer {
                     Outcome::Vanished => Stop::Useless(End::Vanished),
                     Outcome::RootGone => Stop::Kept(End::RootGone),
                     // The service does not know the upload, or not the way to it, any more.
-                    Outcome::Failed(failure) if failure.class == Class::Stale => {
-                        Stop::Lost(failure)
-                    }
+                    Outcome::Failed(failure) if is_upload_lost(&failure) => Stop::Lost(failure),
                     Outcome::Failed(failure) => match failure.class {
                         // What makes no sense will not make more with the same upload.
                         Class::Permanent | Class::Defect => Stop::Useless(End::Failed(failure)),
@@ -78,4 +76,10 @@ impl Transfer {
         self.state = State::Sending(parts);
         Decision { note, next: Next::Steps(steps) }
     }
+}
+
+/// The service does not know the upload any more (sheet section 5; `NoSuchUpload` is what COS calls it). Any other
+/// refusal of a part may be about its signature: what arrived is kept.
+fn is_upload_lost(failure: &Failure) -> bool {
+    failure.is(&["NoSuchUpload", "ConfirmKeyNotFound", "UploadNotFound", "UploadComplete"])
 }

@@ -64,6 +64,8 @@ pub(in crate::mirror) enum Note {
     },
     /// The upload is over, one way or the other.
     Forgotten,
+    /// It is of no use, and could not be cancelled: that is tried again, apart from the file.
+    Abandoned,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
