@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::service::requests_dir;
 
 /// A daemon that works takes a request at once; a busy one may take a moment.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What became of requests.

@@ -60,9 +60,11 @@ pub(super) fn handle(
                 .filter_map(|key| inner.upload(key))
                 .filter(|upload| !upload.confirmed)
                 .count();
+            Ok(Reply::json(200, &json!({"entries": entries, "openUploads": open})))
+        }
+        ("GET", "traffic") => {
             let received = store.received.load(std::sync::atomic::Ordering::Relaxed);
-            let tree = json!({"entries": entries, "openUploads": open, "bytesReceived": received});
-            Ok(Reply::json(200, &tree))
+            Ok(Reply::json(200, &json!({"bytesReceived": received})))
         }
         ("POST", "clock") => {
             let seconds = body["shift_seconds"]

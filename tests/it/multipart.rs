@@ -18,7 +18,7 @@ fn bed() -> Bed {
 }
 
 fn received(bed: &Bed) -> u64 {
-    bed.call("GET", "/_emulator/tree", None).1["bytesReceived"].as_u64().unwrap()
+    bed.call("GET", "/_emulator/traffic", None).1["bytesReceived"].as_u64().unwrap()
 }
 
 fn option(bed: &Bed, name: &str, value: Value) {

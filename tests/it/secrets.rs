@@ -19,13 +19,13 @@ fn tokens(bed: &Bed, known: &mut BTreeSet<String>) {
     }
 }
 
-/// Every byte of every file below `folder`.
+/// Every byte of every file below `folder`; a socket has none.
 fn files(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files(&path, into);
-        } else {
+        } else if path.is_file() {
             into.push((path.display().to_string(), fs::read(&path).unwrap()));
         }
     }
