@@ -51,6 +51,26 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// What is to be deleted below a directory is deleted at `at_ms` at the earliest.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn delete_later(&self, dir: &DirRow, at_ms: Option<i64>) -> Result<(), JournalError> {
+        let (from, upto) = subtree(&dir.path);
+        let all = at_and_below(upto.is_some());
+        self.tx
+            .prepare_cached(&format!(
+                "UPDATE file SET delete_at_ms = ?5 WHERE delete_at_ms < ?5 AND dir_id IN ({all})"
+            ))?
+            .execute(params![dir.mirror.0, dir.id.0, from, upto, at_ms])?;
+        self.tx
+            .prepare_cached(&format!(
+                "UPDATE dir SET delete_at_ms = ?5 WHERE delete_at_ms < ?5 AND id IN ({all})"
+            ))?
+            .execute(params![dir.mirror.0, dir.id.0, from, upto, at_ms])?;
+        Ok(())
+    }
+
     /// The same for a directory.
     ///
     /// # Errors

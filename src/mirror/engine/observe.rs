@@ -311,6 +311,10 @@ impl Core {
             known.filter(|known| (known.inode, known.mounted) != (mark.inode, mark.mounted))
         {
             work.turn.set_dir_mark(known.id, mark.inode, mark.mounted)?;
+            if known.inode != 0 && known.inode != mark.inode {
+                // Another directory has its name: what is gone below may have been there again, unseen.
+                work.turn.delete_later(&known, self.delete_at(work, index))?;
+            }
             if known.created_at_ms.is_none() {
                 self.may_be_moved(work, index, &known, mark.inode)?;
             }

@@ -1,7 +1,8 @@
 //! What a person asks of a mirror: to send nothing new for a while, to go on, to look at everything now.
 //!
 //! A paused mirror is still watched and scanned, so that the journal knows what waits. What is under way when it is
-//! paused is brought to its end: to break off a large upload would send its bytes twice.
+//! paused is brought to its end: to break off an upload would send its bytes twice. Of an upload in parts only the parts
+//! that are under way: the others wait.
 
 use super::{Core, MirrorState, Work};
 use crate::journal::{JournalError, Pause};
