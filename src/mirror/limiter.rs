@@ -1,4 +1,4 @@
-//! How many uploads at the same time (pure): one more while it goes well, half as many when the service asks.
+//! How many uploads at the same time (pure): more while it goes well, half as many when the service asks.
 
 use std::time::Duration;
 
@@ -13,11 +13,14 @@ const CALM_MS: i64 = 1_000;
 /// Throttled so often in a row, with nothing in between, a pass gives up.
 pub(super) const GIVE_UP_AFTER: u32 = 8;
 
-/// Additive increase, multiplicative decrease.
+/// Additive increase, multiplicative decrease; before the first decrease, each success makes room for one more, so
+/// that the bound is reached in a round or two however long a round takes.
 #[derive(Debug, Clone)]
 pub(super) struct Limiter {
     limit: f64,
     upper: f64,
+    /// The service never asked for less yet: nothing is known against the bound.
+    untried: bool,
     halved_at_ms: Option<i64>,
     paused_until_ms: i64,
     /// Bursts of throttling since the last success.
@@ -31,6 +34,7 @@ impl Limiter {
         Limiter {
             limit: BEGIN.min(upper),
             upper,
+            untried: true,
             halved_at_ms: None,
             paused_until_ms: 0,
             in_a_row: 0,
@@ -54,7 +58,8 @@ impl Limiter {
 
     pub(super) fn success(&mut self) {
         self.in_a_row = 0;
-        self.limit = (self.limit + 1.0 / self.limit).min(self.upper);
+        let more = if self.untried { 1.0 } else { 1.0 / self.limit };
+        self.limit = (self.limit + more).min(self.upper);
     }
 
     /// Bursts of throttling since the last success.
@@ -65,6 +70,7 @@ impl Limiter {
     /// The service asks for less. Everything pauses, the longer the more often in a row, and at least as long
     /// as it asks for.
     pub(super) fn throttled(&mut self, now_ms: i64, retry_after: Option<Duration>, dice: f64) {
+        self.untried = false;
         let first = self.halved_at_ms.is_none_or(|at| now_ms - at >= CALM_MS);
         if first && now_ms >= self.paused_until_ms {
             self.in_a_row = self.in_a_row.saturating_add(1);
@@ -92,6 +98,22 @@ mod tests {
             limiter.success();
         }
         assert_eq!(limiter.slots(1_010), 32);
+    }
+
+    #[test]
+    fn reaches_the_bound_in_one_round_and_carefully_after_throttling() {
+        let mut limiter = Limiter::new(32);
+        for _ in 0..16 {
+            limiter.success();
+        }
+        assert_eq!(limiter.slots(0), 32);
+        limiter.throttled(0, Some(Duration::ZERO), 0.0);
+        for _ in 0..16 {
+            limiter.success();
+        }
+        assert_eq!(limiter.slots(100_000), 16, "less than one more in a round");
+        limiter.success();
+        assert_eq!(limiter.slots(100_000), 17);
     }
 
     #[test]
