@@ -4,6 +4,7 @@
 //! The full version: `SMH_BOUNDS_FILES=100000 cargo test --release --test it bounds -- --test-threads 2`.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ const REQUESTS: u64 = 150;
 /// Lines of one window, whatever fails; with those that say what happened at first.
 const LINES: usize = 60;
 const DESCRIPTORS: usize = 120;
+/// How long an idle daemon is listened to, and how often its threads may be awake in that time: those of the pools
+/// that nobody needs any more end then, once each.
+const IDLE: Duration = Duration::from_secs(3);
+const WAKES: u64 = 100;
 const MEMORY_KIB: u64 = 100 * 1024;
 
 /// So many files; `small` unless the full version is wanted.
@@ -45,6 +50,21 @@ pub(crate) fn peak_kib(pid: u32) -> u64 {
 
 fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// A number from a file of the kernel about a process or thread.
+fn number(file: &Path, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// How often the threads of a process went to sleep by themselves.
+fn wakes(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    // One of them may end while it is looked at.
+    let status = threads.filter_map(|thread| Some(thread.ok()?.path().join("status")));
+    status.filter_map(|file| number(&file, "voluntary_ctxt_switches:")).sum()
 }
 
 /// Counts with `count` what happens in a window, and looks at the process.
@@ -118,6 +138,24 @@ fn nobody_listens() {
     };
     assert!(opened() > 0, "the kernel counts something else");
     watch("nobody listens", &bed, &daemon, opened);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn an_idle_daemon_sleeps_and_writes_nothing() {
+    let bed = Bed::new();
+    fill(&bed, 30);
+    let daemon = bed.daemon_until_current();
+    // Told some seconds later, and the last that there is to do.
+    until("the work is told", || bed.log().contains("mirrored 30 files").then_some(()));
+    let io = format!("/proc/{}/io", daemon.pid());
+    let written = || number(Path::new(&io), "write_bytes:").unwrap();
+    let before = (wakes(daemon.pid()), written());
+    std::thread::sleep(IDLE);
+    // Threads that ended took their counts with them.
+    let awake = wakes(daemon.pid()).saturating_sub(before.0);
+    assert!(awake <= WAKES, "awake {awake} times in {IDLE:?}");
+    assert_eq!(written(), before.1, "written while nothing happens");
     assert_eq!(daemon.stop(), Some(0));
 }
 
