@@ -183,6 +183,11 @@ fn print_text(plans: &[Plan<'_>], held: &[String], unasked: Option<&Error>) {
         words.push(format!("delete the copies of {}", sum(&[What::Deleted])));
     }
     output::line(&format!("{}; nothing was sent", words.join(", ")));
+    if any(What::New) && any(What::Deleted) {
+        output::line(
+            "What was only renamed is moved in the library, neither sent nor deleted; a dry run does not find that out.",
+        );
+    }
     if let Some(error) = unasked {
         output::line(&format!(
             "The library could not be asked what it already has ({error}); that would not be sent again."

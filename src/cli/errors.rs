@@ -12,7 +12,7 @@ use super::status_view::put_path;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::{ConditionKind, ConditionRow, JournalError, Reader, TroublePath};
+use crate::journal::{ConditionKind, ConditionRow, HoldRow, JournalError, Reader, TroublePath};
 use crate::relpath::RelPath;
 
 #[derive(Debug, clap::Args)]
@@ -29,12 +29,21 @@ pub(super) struct Args {
 }
 
 /// Everything that is wrong, as far as it is shown.
+#[derive(Default)]
 struct Wrong {
     /// What stops a mirror, or with an empty name all of them.
     conditions: Vec<(Option<String>, ConditionRow)>,
+    /// Deletes that wait for a person.
+    held: Vec<(String, HoldRow)>,
     entries: Vec<(String, TroublePath)>,
     /// Entries in all.
     total: u64,
+}
+
+impl Wrong {
+    fn is_empty(&self) -> bool {
+        self.conditions.is_empty() && self.held.is_empty() && self.total == 0
+    }
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
@@ -52,7 +61,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
         Some(reader) => {
             reader.snapshot(|reader| collect(reader, &asked, args.limit)).map_err(unexpected)?
         }
-        None => Wrong { conditions: Vec::new(), entries: Vec::new(), total: 0 },
+        None => Wrong::default(),
     };
     let now_ms = Clock::start().now().unix_ms;
     if global.json {
@@ -60,7 +69,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     } else {
         show(&wrong, &config, daemon.as_ref(), now_ms);
     }
-    let anything = !wrong.conditions.is_empty() || wrong.total > 0;
+    let anything = !wrong.is_empty();
     Ok(if args.exit_code && anything { Exit::Incomplete } else { Exit::Done })
 }
 
@@ -70,7 +79,8 @@ fn collect(
     limit: usize,
 ) -> Result<Wrong, JournalError> {
     let mirrors = reader.known_mirrors()?;
-    let mut wrong = Wrong { conditions: Vec::new(), entries: Vec::new(), total: 0 };
+    let unfinished = reader.unfinished()?;
+    let mut wrong = Wrong::default();
     for (name, path) in asked {
         let Some(mirror) = mirrors.iter().find(|mirror| mirror.name == *name) else { continue };
         // That a person paused it is no error.
@@ -83,6 +93,9 @@ fn collect(
                 wrong.conditions.push((name, condition));
             }
         }
+        let holds = unfinished.iter().filter(|status| status.known.name == *name);
+        let holds = holds.flat_map(|status| &status.holds);
+        wrong.held.extend(holds.map(|hold| (name.clone(), hold.clone())));
         let troubles = reader.troubles(mirror.id, path, limit)?;
         wrong.total += troubles.total;
         wrong.entries.extend(troubles.newest.into_iter().map(|trouble| (name.clone(), trouble)));
@@ -108,6 +121,11 @@ fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
             output::line(&format!("    {next}"));
         }
     }
+    for (name, hold) in &wrong.held {
+        let since = output::time(hold.since_ms);
+        output::line(&format!("{name}: held since {since}: {}", hold.message));
+        output::line("    nothing of it is deleted until a person decides: `smh-mirror holds`");
+    }
     for (name, entry) in &wrong.entries {
         let trouble = &entry.trouble;
         let first = format!("{name}/{}: {}", entry.path, trouble.message);
@@ -126,7 +144,7 @@ fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
     if more > 0 {
         output::line(&format!("and {more} more: show them with --limit"));
     }
-    if wrong.conditions.is_empty() && wrong.total == 0 {
+    if wrong.is_empty() {
         let names: Vec<&str> = config.mirrors.iter().map(|m| m.name.as_str()).collect();
         output::line(&format!("nothing is known to be wrong ({})", names.join(", ")));
     }
@@ -146,6 +164,18 @@ fn to_json(wrong: &Wrong, daemon: Option<&Daemon>, now_ms: i64) -> Value {
                 "message": condition.message,
                 "since": output::time(condition.since_ms),
                 "next": after_condition(condition.kind.as_str()),
+            })
+        })
+        .collect();
+    let holds: Vec<Value> = wrong
+        .held
+        .iter()
+        .map(|(name, hold)| {
+            json!({
+                "mirror": name,
+                "id": hold.id,
+                "reason": hold.message,
+                "since": output::time(hold.since_ms),
             })
         })
         .collect();
@@ -170,6 +200,7 @@ fn to_json(wrong: &Wrong, daemon: Option<&Daemon>, now_ms: i64) -> Value {
         "schema": 1,
         "daemon": Daemon::to_json(daemon),
         "conditions": conditions,
+        "holds": holds,
         "errors": entries,
         "total": wrong.total,
         "more": more,

@@ -31,7 +31,13 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         write_all(&pages, dir)?;
         return Ok(Exit::Done);
     }
-    let Some((_, text)) = pages.iter().find(|(name, _)| *name == args.page) else {
+    // A page may be asked for as `man` is: without its section, and a command by its own name.
+    let wanted = |name: &str| {
+        let plain = name.rsplit_once('.').map_or(name, |(plain, _)| plain);
+        let command = plain.strip_prefix("smh-mirror-").unwrap_or(plain);
+        [name, plain, command].contains(&args.page.as_str())
+    };
+    let Some((_, text)) = pages.iter().find(|(name, _)| wanted(name)) else {
         let names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
         let said = anyhow!("no page is called {}; there are {}", args.page, names.join(", "));
         return Err(Failure::new(Exit::Usage, said));

@@ -101,8 +101,12 @@ fn summary(global: &Global, args: &Args, view: &View, progress: &Progress) -> Re
             sent.push(format!("{count} {word}"));
         }
     }
-    if !args.quiet || done.uploaded > 0 {
+    if !args.quiet {
         output::line(&sent.join(", "));
+    }
+    // Asked to say only what is wrong: nothing is.
+    if args.quiet && view.exit() == Exit::Done {
+        return Ok(());
     }
     output::print_line(&view.to_text())
 }

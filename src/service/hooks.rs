@@ -326,7 +326,9 @@ async fn tell(config: &Config, call: &Call, clock: Clock) {
         Call::Recovered { .. } => ("on_recovered", &config.hooks.on_recovered),
     };
     let Some(words) = words else { return };
-    let document = document(call, &config.file, clock.now().unix_ms);
+    // Whoever reads it may be in another folder.
+    let file = std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone());
+    let document = document(call, &file, clock.now().unix_ms);
     tracing::info!(hook = name, mirror = document["mirror"].as_str(), "calls the hook");
     hook_process::run(name, words, &document).await;
 }

@@ -34,7 +34,12 @@ fn recycled(bed: &Bed) -> usize {
 fn holds(bed: &Bed, code: i32) -> Vec<Value> {
     let (out, _) = bed.ends(&["holds", "--json", "--exit-code"], code);
     let all: Value = serde_json::from_str(&out).unwrap();
-    all["holds"].as_array().unwrap().clone()
+    let held = all["holds"].as_array().unwrap().clone();
+    // Whoever asks what is wrong hears of them too.
+    let (errors, _) = bed.ends(&["errors"], 0);
+    let any = held.iter().any(|hold| !hold["id"].is_null());
+    assert_eq!(errors.contains(": held since"), any, "{errors}");
+    held
 }
 
 fn deletes(bed: &Bed) -> u64 {

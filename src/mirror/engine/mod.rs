@@ -144,6 +144,8 @@ struct MirrorState {
     root: Option<RootIdentity>,
     /// Directories at which a filesystem was mounted that is not mounted now.
     unmounted: BTreeSet<RelPath>,
+    /// Directories that came back, or took the name of another one, and were not listed since.
+    returned: BTreeSet<RelPath>,
     /// What is to be deleted was counted, and is not too much.
     brakes_are_off: bool,
     /// A person wants nothing new to be sent.
@@ -226,6 +228,7 @@ impl Engine {
                 removals_waiting_since_ms: None,
                 pause: turn.paused(row.id)?,
                 brakes_are_off: false,
+                returned: BTreeSet::new(),
                 unmounted: holds
                     .filter(|hold| hold.kind == Some(HoldKind::Unmounted))
                     .map(|hold| hold.path)

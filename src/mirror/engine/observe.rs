@@ -71,6 +71,11 @@ impl Core {
         let range = Range { after: after.as_deref(), upto: upto.as_deref() };
         self.merge(work, index, dir, id, entries, range, reach, count_missed)?;
         if last {
+            if self.mirrors.get_mut(index).is_some_and(|state| state.returned.remove(dir))
+                && let Some(row) = work.turn.dir(id)?
+            {
+                work.turn.delete_later(&row, self.delete_at(work, index))?;
+            }
             if unknown > 0 {
                 let message = format!(
                     "{unknown} entries cannot be looked at; does the directory lack the right to enter it?"
@@ -303,6 +308,13 @@ impl Core {
             }
             Some(row) => self.dir_seen_again(work, row)?,
         }
+        if let Some(row) = row.filter(|row| row.gone_at_ms.is_some() || row.inode != mark.inode) {
+            // It is back, or another one has its name: what is gone below may be there again, and go before it is listed.
+            work.turn.delete_later(row, self.delete_at(work, index))?;
+            if let Some(state) = self.mirrors.get_mut(index) {
+                state.returned.insert(path.clone());
+            }
+        }
         let known = match row {
             Some(row) => Some(row.clone()),
             None => work.turn.dir_at(state_id, path)?,
@@ -311,10 +323,6 @@ impl Core {
             known.filter(|known| (known.inode, known.mounted) != (mark.inode, mark.mounted))
         {
             work.turn.set_dir_mark(known.id, mark.inode, mark.mounted)?;
-            if known.inode != 0 && known.inode != mark.inode {
-                // Another directory has its name: what is gone below may have been there again, unseen.
-                work.turn.delete_later(&known, self.delete_at(work, index))?;
-            }
             if known.created_at_ms.is_none() {
                 self.may_be_moved(work, index, &known, mark.inode)?;
             }
