@@ -510,16 +510,17 @@ fn names_that_the_service_may_not_tell_apart_are_found_before_anything_is_sent()
 #[test]
 fn a_crash_loses_no_escaped_name() {
     let bed = Bed::new();
-    bed.configure(ESCAPE);
+    bed.configure(&format!("{ESCAPE}\n[transfer]\nconcurrency = 4"));
     let names: Vec<OsString> = (0..40u8)
         .map(|n| OsString::from_vec(vec![b'n', 0x80 + n, b':', b'%', b'4', b'1']))
         .collect();
     for name in &names {
         fs::write(bed.root().join(name), name.as_bytes()).unwrap();
     }
-    bed.fault(json!({"route": "file.confirm", "effect": {"delay_ms": 300}}));
+    bed.fault(json!({"route": "file.confirm", "effect": {"delay_ms": 5_000}}));
     let daemon = bed.daemon();
-    until("the first confirms", || (bed.requests("cos.post") > 3).then_some(()));
+    // All of them wait for their confirm: none is being started, of which nobody would know.
+    until("the first confirms", || (bed.requests("cos.post") == 4).then_some(()));
     daemon.kill();
     bed.no_faults();
     bed.ends(&["sync"], 0);
