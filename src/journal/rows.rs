@@ -179,7 +179,7 @@ pub struct UploadRow {
     pub parts: Vec<PartRow>,
 }
 
-/// A part of an upload that was read, and perhaps sent.
+/// A part of an upload that was read. Which parts arrived is for the service to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartRow {
     /// From 1.
@@ -188,8 +188,6 @@ pub struct PartRow {
     pub crc64: u64,
     /// SMH's chained hash of the file up to the end of the part.
     pub full_hash: Hash,
-    /// COS said that it has it. Which parts count is for the service to say.
-    pub sent: bool,
 }
 
 /// What went wrong with an entry.

@@ -33,14 +33,13 @@ impl Turn<'_> {
 
     fn parts(&self, confirm_key: &str) -> Result<Vec<PartRow>, JournalError> {
         let mut statement = self.tx.prepare_cached(
-            "SELECT number, crc64, full_hash, sent FROM part WHERE confirm_key = ?1 ORDER BY number",
+            "SELECT number, crc64, full_hash FROM part WHERE confirm_key = ?1 ORDER BY number",
         )?;
         let rows = statement.query_map([confirm_key], |row| {
             Ok(PartRow {
                 number: row.get(0)?,
                 crc64: row.get::<_, i64>(1)?.cast_unsigned(),
                 full_hash: hash(row, 2)?,
-                sent: row.get(3)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -145,7 +145,6 @@ impl Parts {
                 number: *number,
                 crc64: read.crc64,
                 full_hash: read.full_hash,
-                sent: self.arrived.contains(number),
             })
             .collect()
     }
@@ -299,7 +298,7 @@ mod tests {
         ) {
             let plan = Plan::of_row(mib * MIB, Some(MIB)).expect("a plan");
             let hash = |number: u32| Hash::from_bytes([u8::try_from(number % 251).expect("small"); 32]);
-            let row = |number: &u32| PartRow { number: *number, crc64: 7, full_hash: hash(*number), sent: true };
+            let row = |number: &u32| PartRow { number: *number, crc64: 7, full_hash: hash(*number) };
             let rows: Vec<PartRow> = read.iter().map(row).collect();
             let listed: Vec<(u32, u64)> = arrived.iter().map(|number| (*number, MIB)).collect();
             let mut parts = Parts::new("k".into(), plan, &rows, &listed);

@@ -163,7 +163,6 @@ fn an_upload_goes_on_with_what_the_service_has_and_what_was_read() {
         number,
         crc64: u64::from(number),
         full_hash: hash(u8::try_from(number).expect("small")),
-        sent: true,
     };
     let queried = |parts: &[(u32, u64)]| Outcome::Queried { confirmed: false, parts: parts.into() };
 
@@ -249,7 +248,7 @@ fn an_upload_that_cannot_be_cancelled_is_remembered() {
 #[test]
 fn a_weak_fingerprint_proves_nothing_after_a_restart() {
     let weak = |size| Fingerprint { inode: 0, ..super::tests::known(size).seen };
-    let kept = PartRow { number: 1, crc64: 1, full_hash: hash(1), sent: true };
+    let kept = PartRow { number: 1, crc64: 1, full_hash: hash(1) };
     let row = UploadRow { fingerprint: weak(SIZE), ..upload(vec![kept]) };
     let known = Known { seen: weak(SIZE), multipart_from: MIB, ..known(SIZE) };
     let (mut transfer, _) = Transfer::begin(target(), known, Some(&row), 0, None);
