@@ -3,7 +3,7 @@
 //! # The map
 //!
 //! A room knows only rooms below it: [`cli`] → [`service`] → [`mirror`] → [`tree`], [`smh`], [`journal`] →
-//! [`digest`], [`config`] → the ground ([`failure`], [`clock`], [`fingerprint`], [`relpath`]). The
+//! [`digest`], [`config`] → the ground ([`failure`], [`clock`], [`fingerprint`], [`relpath`], [`wording`]). The
 //! [`emulator`] stands beside them and shares nothing.
 //!
 //! # How a change flows
@@ -25,3 +25,4 @@ pub mod relpath;
 pub mod service;
 pub mod smh;
 pub mod tree;
+pub mod wording;

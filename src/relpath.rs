@@ -100,6 +100,12 @@ impl RelPath {
         if self.is_root() { root.to_path_buf() } else { root.join(self.as_path()) }
     }
 
+    /// For people who have several mirrors: its name in the mirror `name`; the root is the mirror itself.
+    #[must_use]
+    pub fn in_mirror(&self, name: &str) -> String {
+        if self.is_root() { name.to_owned() } else { format!("{name}/{self}") }
+    }
+
     /// The same path in the type of the system.
     #[must_use]
     pub fn as_path(&self) -> &Path {
@@ -171,6 +177,12 @@ mod tests {
         assert_eq!(RelPath::from_path(Path::new("../a")), None);
         assert_eq!(RelPath::from_path(Path::new("/a")), None);
         assert_eq!(RelPath::from_path(Path::new("a/b")), Some(rel("a/b")));
+    }
+
+    #[test]
+    fn the_root_is_called_by_the_name_of_its_mirror() {
+        assert_eq!(rel("a/b").in_mirror("docs"), "docs/a/b");
+        assert_eq!(RelPath::root().in_mirror("docs"), "docs");
     }
 
     #[test]

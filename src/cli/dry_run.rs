@@ -16,6 +16,7 @@ use crate::relpath::RelPath;
 use crate::service::{Assembled, Mode, assemble, scratch};
 use crate::smh::{Client, Error, Grant, RemotePath};
 use crate::tree::{remote_name, remote_path};
+use crate::wording::counted;
 
 /// Files that are listed, of each kind and mirror.
 const LISTED: usize = 100_000;
@@ -172,7 +173,7 @@ fn print_text(plans: &[Plan<'_>], held: &[String], unasked: Option<&Error>) {
     let sum = |wanted: &[What]| {
         let wanted = plans.iter().filter(|plan| wanted.contains(&plan.what));
         let (files, bytes) = wanted.fold((0_u64, 0), |(n, sum), plan| (n + 1, sum + plan.size));
-        format!("{files} files, {}", output::bytes(bytes))
+        format!("{}, {}", counted(files, "file"), output::bytes(bytes))
     };
     let mut words = vec![format!("would send at most {}", sum(&[What::New, What::Changed]))];
     let any = |what| plans.iter().any(|plan| plan.what == what);

@@ -128,7 +128,7 @@ fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
     }
     for (name, entry) in &wrong.entries {
         let trouble = &entry.trouble;
-        let first = format!("{name}/{}: {}", entry.path, trouble.message);
+        let first = format!("{}: {}", entry.path.in_mirror(name), trouble.message);
         let mut about = vec![trouble.class.to_string()];
         about.extend(trouble.code.clone());
         // Most messages name it already.

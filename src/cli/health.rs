@@ -9,6 +9,7 @@ use super::status_view::{self, MirrorView, text};
 use super::{Exit, Failure, Global, output};
 use crate::clock::{Clock, to_ms};
 use crate::config::parse_duration;
+use crate::wording::counted;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -82,9 +83,15 @@ fn sentence(mirror: &MirrorView) -> String {
     let MirrorView { name, state, reasons, .. } = mirror;
     if reasons.is_empty() {
         let compared = mirror.audit.as_ref().map_or(0, |audit| audit.compared);
-        return format!("{name}: {state}, {compared} entries on disk compared just now");
+        let entries = counted(compared, "entry");
+        return format!("{name}: {state}, {entries} on disk compared just now");
     }
-    format!("{name}: {state}: {}", reasons.join("; "))
+    let why = reasons.join("; ");
+    // The first reason may begin with the word for the state.
+    if why.starts_with(&format!("{state} since ")) {
+        return format!("{name}: {why}");
+    }
+    format!("{name}: {state}: {why}")
 }
 
 fn mirror_json(mirror: &MirrorView) -> Value {

@@ -65,10 +65,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
 fn sentence(row: &Happened) -> String {
     let detail = if row.detail.is_empty() { String::new() } else { format!(", {}", row.detail) };
     format!(
-        "{}  {}/{}: {}{detail}",
+        "{}  {}: {}{detail}",
         output::time(row.at_ms),
-        row.mirror,
-        row.path,
+        row.path.in_mirror(&row.mirror),
         words(&row.what)
     )
 }
@@ -80,7 +79,7 @@ fn words(what: &str) -> &str {
         "unchanged" => "touched, its content is the confirmed one",
         "recovered" => "an earlier upload was completed",
         "gone" => "gone from the disk",
-        "directory-created" => "directory made on the remote",
+        "directory-created" => "its folder was made in the library",
         other => other,
     }
 }

@@ -11,6 +11,7 @@ use crate::config::{Delete, Mirror};
 use crate::journal::{ConditionKind, HoldKind, HoldRow, MirrorStatus, Reader};
 use crate::mirror::Answer;
 use crate::service::requests_dir;
+use crate::wording::{counted, verb};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AnswerArgs {
@@ -148,15 +149,17 @@ fn text(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) -> String {
 
 /// What comes of it either way (pure).
 fn outcomes(delete: Delete, planned: u64, hold: &HoldRow) -> (String, String) {
-    let copies = match planned {
-        1 => "the copy of 1 file that is gone".to_owned(),
-        n => format!("the copies of {n} files that are gone"),
-    };
+    let copies = format!(
+        "the {} of {} that {} gone",
+        verb(planned, "copy", "copies"),
+        counted(planned, "file"),
+        verb(planned, "is", "are")
+    );
     let goes = match (delete, hold.kind) {
         (Delete::Permanent, _) | (_, Some(HoldKind::NoRecycleBin)) => "deleted for good",
         _ => "moved to the recycle bin",
     };
-    let verb = if planned == 1 { "is" } else { "are" };
+    let are = verb(planned, "is", "are");
     match hold.kind {
         Some(HoldKind::Unmounted) if delete == Delete::Keep => (
             "the folder stays as it is now: what was there counts as gone, its copies are kept".to_owned(),
@@ -167,8 +170,8 @@ fn outcomes(delete: Delete, planned: u64, hold: &HoldRow) -> (String, String) {
             "the folder stays as it is now: what was there counts as gone, its copies are kept; or mount the filesystem again, and it goes on by itself".to_owned(),
         ),
         _ => (
-            format!("{copies} {verb} {goes}"),
-            format!("{copies} {verb} kept in the library"),
+            format!("{copies} {are} {goes}"),
+            format!("{copies} {are} kept in the library"),
         ),
     }
 }

@@ -14,6 +14,7 @@ use crate::journal::{
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
 use crate::tree::{Absent, Explained, Kind, Lister, Skip, remote_path};
+use crate::wording::{counted, verb};
 
 /// One path, with everything that is known of it.
 pub(super) struct Known<'c> {
@@ -72,7 +73,7 @@ impl<'c> Known<'c> {
     /// The path with its word.
     pub(super) fn heading(&self) -> String {
         let name = match &self.place {
-            Some(place) => format!("{}/{}", place.mirror.name, place.path),
+            Some(place) => place.path.in_mirror(&place.mirror.name),
             None => self.asked.clone(),
         };
         let note = if self.note.is_empty() { String::new() } else { format!(", {}", self.note) };
@@ -210,11 +211,10 @@ fn judge_folder(folder: &FolderStatus, audit: &Audit) -> (&'static str, String) 
     if let Some(message) = &audit.root {
         return ("unknown", message.clone());
     }
-    let mut note = match waiting {
-        0 => format!("a folder with {} files", folder.files),
-        1 => format!("a folder with {} files, of which 1 is not mirrored", folder.files),
-        n => format!("a folder with {} files, of which {n} are not mirrored", folder.files),
-    };
+    let mut note = format!("a folder with {}", counted(folder.files, "file"));
+    if waiting > 0 {
+        note.push_str(&format!(", of which {waiting} {} not mirrored", verb(waiting, "is", "are")));
+    }
     if folder.blocked > 0 {
         note.push_str(&format!("; {} blocked: see `smh-mirror errors`", folder.blocked));
     }
@@ -224,8 +224,8 @@ fn judge_folder(folder: &FolderStatus, audit: &Audit) -> (&'static str, String) 
     }
     if folder.failed_directories > 0 {
         note.push_str(&format!(
-            "; {} folders in it could not be read or made: see `smh-mirror errors`",
-            folder.failed_directories
+            "; {} could not be read or made: see `smh-mirror errors`",
+            counted(folder.failed_directories, "folder")
         ));
     }
     let failed = folder.blocked + folder.failed_directories + audit.unreadable;

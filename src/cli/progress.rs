@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 use crate::mirror::{Event, Observer, Sent};
+use crate::wording::counted;
 
 /// Shows the events of a pass.
 pub(super) struct Progress {
@@ -102,7 +103,8 @@ impl Observer for Progress {
                 match &self.bar {
                     Some(bar) => bar.inc(*bytes),
                     None if !self.quiet => {
-                        self.say(&format!("{word} {mirror}/{path} ({})", output::bytes(*bytes)));
+                        let name = path.in_mirror(mirror);
+                        self.say(&format!("{word} {name} ({})", output::bytes(*bytes)));
                     }
                     None => {}
                 }
@@ -111,13 +113,14 @@ impl Observer for Progress {
                 self.waiting = self.waiting.saturating_sub(*files);
                 self.done.moved += files;
                 if !self.quiet {
-                    self.say(&format!("moved {mirror}/{from} to {to} ({files} files)"));
+                    let (name, files) = (from.in_mirror(mirror), counted(*files, "file"));
+                    self.say(&format!("moved {name} to {to} ({files})"));
                 }
             }
             Event::Deleted { mirror, path, how } => {
                 self.done.deleted += 1;
                 if !self.quiet {
-                    self.say(&format!("deleted the copy of {mirror}/{path} ({how})"));
+                    self.say(&format!("deleted the copy of {} ({how})", path.in_mirror(mirror)));
                 }
             }
             Event::Held { mirror, message } => self.say(&format!(
@@ -126,7 +129,7 @@ impl Observer for Progress {
             Event::Released { mirror } => self.say(&format!("{mirror}: no longer held")),
             Event::Trouble { mirror, path, message, blocked, .. } => {
                 let word = if *blocked { "blocked" } else { "failed, will be tried again" };
-                self.say(&format!("{word} {mirror}/{path}: {message}"));
+                self.say(&format!("{word} {}: {message}", path.in_mirror(mirror)));
             }
             Event::Stopped { mirror, message } => match mirror {
                 Some(mirror) => self.say(&format!("held {mirror}: {message}")),
@@ -143,7 +146,7 @@ impl Observer for Progress {
 
     fn alive(&mut self) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} files to go", self.waiting));
+            bar.set_message(format!("{} to go", counted(self.waiting, "file")));
         }
     }
 }

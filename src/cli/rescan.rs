@@ -70,7 +70,9 @@ fn sentence(rescan: &Rescan, taken: Taken) -> String {
         (Taken::Now, true) => {
             format!("{mirror}: a full scan begins; `smh-mirror status` says when it was complete")
         }
-        (Taken::Now, false) => format!("{mirror}/{path}: is looked at, with everything below it"),
+        (Taken::Now, false) => {
+            format!("{}: is looked at, with everything below it", path.in_mirror(mirror))
+        }
         (Taken::ByNobody, _) => {
             format!("{mirror}: no daemon works now; the next one begins with a full scan anyway")
         }

@@ -10,6 +10,7 @@ use super::output;
 use super::status_view::put_path;
 use crate::mirror::restore::{Event, Observer, Sums};
 use crate::relpath::RelPath;
+use crate::wording::counted;
 
 /// Entries that JSON lists; the sums count all of them.
 const LISTED: usize = 10_000;
@@ -59,7 +60,7 @@ impl View {
     pub(super) fn summary(&self, to: &Path, sums: Sums) -> String {
         let mut parts = vec![format!(
             "{} restored into {} ({} fetched), each with the size and the crc64 that the library says",
-            files(sums.restored),
+            counted(sums.restored, "file"),
             to.display(),
             output::bytes(sums.fetched_bytes)
         )];
@@ -165,8 +166,4 @@ fn keep(list: &mut Vec<Value>, path: &RelPath, why: Option<&str>) {
         value["reason"] = why.into();
     }
     list.push(value);
-}
-
-fn files(count: u64) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }

@@ -102,9 +102,8 @@ fn skipped(config: &Config, reader: Option<&Reader>) -> Result<Shot, Failure> {
                 put_path(&mut value, &entry.path);
                 all.push(value);
                 lines.push(format!(
-                    "{}/{}: {}{}",
-                    mirror.name,
-                    entry.path,
+                    "{}: {}{}",
+                    entry.path.in_mirror(&mirror.name),
                     entry.reason.describe(),
                     why.map(|why| format!(": {why}")).unwrap_or_default()
                 ));

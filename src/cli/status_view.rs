@@ -13,6 +13,7 @@ use crate::journal::{ConditionKind, ConditionRow, HoldKind, MirrorStatus, Reader
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
 use crate::tree::{Lister, escape};
+use crate::wording::{counted, verb};
 
 /// All mirrors at one moment.
 pub(super) struct View {
@@ -311,14 +312,18 @@ impl View {
                     hold.message
                 ));
             }
-            match status.counts.planned_deletes {
-                0 => {}
-                1 => lines
-                    .push(format!("{}: 1 file is gone, its copy is to be deleted", mirror.name)),
-                n => lines.push(format!(
-                    "{}: {n} files are gone, their copies are to be deleted",
-                    mirror.name
-                )),
+            let gone = status.counts.planned_deletes;
+            if gone > 0 {
+                lines.push(format!(
+                    "{}: {} {}",
+                    mirror.name,
+                    counted(gone, "file"),
+                    verb(
+                        gone,
+                        "is gone, its copy is to be deleted",
+                        "are gone, their copies are to be deleted"
+                    )
+                ));
             }
             if let (Some(trouble), Some(path)) = (&status.last_trouble, &status.last_trouble_path) {
                 let next =

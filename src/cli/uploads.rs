@@ -11,6 +11,7 @@ use super::output;
 use super::status_view::put_path;
 use super::verdict::Worker;
 use crate::service::{Answer, Ask, Upload};
+use crate::wording::counted;
 
 /// A daemon that works answers at once; `status` waits for no other.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -61,8 +62,7 @@ impl Uploads {
             self.running.iter().take(SHOWN).map(|(upload, rate)| sentence(upload, *rate)).collect();
         match self.running.len().saturating_sub(SHOWN) {
             0 => {}
-            1 => lines.push("and 1 more upload".to_owned()),
-            n => lines.push(format!("and {n} more uploads")),
+            n => lines.push(format!("and {}", counted(n as u64, "more upload"))),
         }
         lines
     }
@@ -97,7 +97,7 @@ fn seconds_left(upload: &Upload, rate: u64) -> Option<u64> {
 }
 
 fn sentence(upload: &Upload, rate: u64) -> String {
-    let name = format!("{}/{}", upload.mirror, upload.path());
+    let name = upload.path().in_mirror(&upload.mirror);
     let total = output::bytes(upload.total);
     if upload.bytes >= upload.total {
         return format!("{name}: {total} sent, waits for the answer of the service");

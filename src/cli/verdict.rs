@@ -5,6 +5,7 @@ use crate::journal::{ConditionRow, HoldRow};
 use crate::mirror::Audit;
 use crate::mirror::verdict;
 pub(super) use crate::mirror::verdict::{Evidence, Worker, hangs, is_current, is_same};
+use crate::wording::{counted, verb};
 
 /// The word for a mirror.
 pub(super) fn state(evidence: &Evidence<'_>) -> &'static str {
@@ -57,20 +58,22 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
     if retrying > 0 {
         reasons.push(format!("{retrying} failed and will be tried again"));
     }
-    match counts.failed_deletes {
-        0 => {}
-        1 => reasons.push("1 copy cannot be deleted, see `smh-mirror errors`".to_owned()),
-        n => reasons.push(format!("{n} copies cannot be deleted, see `smh-mirror errors`")),
+    if counts.failed_deletes > 0 {
+        let copies = counted(counts.failed_deletes, "copy");
+        reasons.push(format!("{copies} cannot be deleted, see `smh-mirror errors`"));
     }
     let files = counts.pending + counts.uploading;
     let dirs = counts.pending_directories - counts.retrying_directories;
     match (files, dirs) {
         (0, 0) => {}
-        (0, dirs) => reasons.push(format!("{} to be made", folders(dirs))),
+        (0, dirs) => {
+            let waits = verb(dirs, "waits", "wait");
+            reasons.push(format!("{} {waits} to be made", counted(dirs, "folder")));
+        }
         (files, _) => {
             let bytes = output::bytes(counts.pending_bytes);
-            let plural = if files == 1 { "file waits" } else { "files wait" };
-            reasons.push(format!("{files} {plural} ({bytes})"));
+            let waits = verb(files, "waits", "wait");
+            reasons.push(format!("{} {waits} ({bytes})", counted(files, "file")));
         }
     }
     if let Some(text) = evidence.audit.and_then(found) {
@@ -89,10 +92,6 @@ pub(super) fn stopped(condition: &ConditionRow) -> String {
     let ConditionRow { kind, since_ms, message, until_ms, .. } = condition;
     let until = until_ms.map(|at| format!(" until {}", output::time(at))).unwrap_or_default();
     format!("{} since {}{until}: {message}", kind.as_str(), output::time(*since_ms))
-}
-
-fn folders(count: u64) -> String {
-    if count == 1 { "1 folder waits".to_owned() } else { format!("{count} folders wait") }
 }
 
 /// What a look at the disk found, in words; `None`: what the journal says.

@@ -20,6 +20,7 @@ use crate::mirror::{Repair, Report, Subject, Tally, VerifyError, verify};
 use crate::service::requests_dir;
 use crate::smh::{Client, Grant};
 use crate::tree::Lister;
+use crate::wording::counted;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -137,7 +138,8 @@ async fn compare(
             0 => String::new(),
             bytes => format!(", {} read", output::bytes(bytes)),
         };
-        bar.set_message(format!("{}: {} files compared{read}", mirror.name, tally.files()));
+        let files = counted(tally.files(), "file");
+        bar.set_message(format!("{}: {files} compared{read}", mirror.name));
     };
     verify(Arc::clone(client), reader, subject, clock, beat).await.map_err(|error| match error {
         VerifyError::Journal(error) => unexpected(error),

@@ -7,6 +7,8 @@ use super::{Exit, output};
 use crate::config::Mirror;
 use crate::failure::Class;
 use crate::mirror::{Difference, Extra, Listed, Report, Told, Waiting, Why};
+use crate::relpath::RelPath;
+use crate::wording::{counted, verb};
 
 /// What only waits, or is in the library only, is shown by some examples; JSON has more.
 const EXAMPLES: usize = 20;
@@ -44,7 +46,7 @@ impl View {
             }
             lines.push(format!("{}: {}", self.name, group.title));
             for told in told {
-                lines.push(format!("    {}{}", told.path, detail(&told.what)));
+                lines.push(format!("    {}{}", shown(&told.path), detail(&told.what)));
             }
             if let Some(hint) = group.hint {
                 lines.push(format!("    -> {}", hint.replace("{local}", &self.local)));
@@ -52,9 +54,9 @@ impl View {
         }
         if report.differs.more() > 0 {
             lines.push(format!(
-                "{}: and {} more differences, which are not listed; they are found again when these are repaired",
+                "{}: and {}, not listed here; the next `smh-mirror verify` finds what is left when these are repaired",
                 self.name,
-                report.differs.more()
+                counted(report.differs.more(), "more difference")
             ));
         }
         self.examples(&mut lines, "could not be compared", &report.unknown, |_| None);
@@ -91,7 +93,7 @@ impl View {
         lines.push(format!("{}: {title}", self.name));
         for told in list.listed.iter().take(EXAMPLES) {
             let said: Vec<String> = say(told.what).into_iter().chain(told.note.clone()).collect();
-            lines.push(format!("    {}: {}", told.path, said.join(": ")));
+            lines.push(format!("    {}: {}", shown(&told.path), said.join(": ")));
         }
         let more = list.total.saturating_sub(EXAMPLES as u64);
         if more > 0 {
@@ -244,6 +246,11 @@ const GROUPS: &[Group] = &[
     },
 ];
 
+/// A path below the name of its mirror.
+fn shown(path: &RelPath) -> String {
+    if path.is_root() { "the folder itself".to_owned() } else { path.to_string() }
+}
+
 /// What stands behind the path of a difference.
 fn detail(difference: &Difference) -> String {
     match difference {
@@ -261,7 +268,13 @@ fn message(difference: &Difference) -> String {
             format!("{} were confirmed at {}", output::bytes(*size), output::time(*confirmed_at_ms))
         }
         Difference::Size { here, there } => {
-            format!("{here} bytes were confirmed, {there} bytes are there")
+            format!(
+                "{} {} confirmed, {} {} there",
+                counted(*here, "byte"),
+                verb(*here, "was", "were"),
+                counted(*there, "byte"),
+                verb(*there, "is", "are")
+            )
         }
         Difference::Content { here, there } => {
             format!("crc64 {here} was confirmed, {there} is there")
@@ -320,10 +333,6 @@ fn stopped(class: Class, message: &str) -> String {
     }
 }
 
-fn counted(count: u64, word: &str) -> String {
-    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
-}
-
 fn entries<T>(
     list: &Listed<T>,
     say: impl Fn(&T) -> (&'static str, Option<String>, Option<bool>),
@@ -348,7 +357,6 @@ fn entries<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relpath::RelPath;
 
     fn view(change: impl FnOnce(&mut Report)) -> View {
         let mut report = Report::default();
@@ -393,7 +401,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_never_summed_up_as_equal() {
         let text = view(|report| unknown(report, Why::Local)).to_text();
-        assert!(text.contains("could not be compared\n    .: no"), "{text}");
+        assert!(text.contains("could not be compared\n    the folder itself: no"), "{text}");
         assert!(text.contains("0 equal (0 B), 1 not known"), "{text}");
         let text = view(|report| report.root = Some("it is gone".into())).to_text();
         assert_eq!(text, "m: nothing was compared: it is gone");

@@ -8,6 +8,7 @@ use super::status::Status;
 use super::systemd;
 use crate::clock::Clock;
 use crate::mirror::{Event, Observer, Sent};
+use crate::wording::counted;
 
 /// Lines about single entries in one minute: more would bury everything else, and `errors` has them all.
 const LINES_A_MINUTE: u32 = 30;
@@ -70,7 +71,7 @@ impl Observer for Reporter {
                     Sent::Unchanged => "content unchanged",
                     Sent::Moved => "moved",
                 };
-                tracing::debug!(mirror, %path, bytes, took_ms, "{mirror}/{path}: {how}");
+                tracing::debug!(mirror, %path, bytes, took_ms, "{}: {how}", path.in_mirror(mirror));
             }
             Event::Trouble { mirror, path, class, code, request_id, message, blocked } => {
                 match self.allowance.take(self.clock.now().mono_ms) {
@@ -79,21 +80,22 @@ impl Observer for Reporter {
                     Say::Line { left_out } => {
                         tracing::warn!(
                             left_out,
-                            "{left_out} more entries failed; see `smh-mirror errors`"
+                            "{} failed; see `smh-mirror errors`",
+                            counted(left_out, "more entry")
                         );
                     }
                 }
                 if *blocked {
-                    tracing::error!(mirror, %path, %class, code, request_id, "{mirror}/{path}: blocked: {message}");
+                    tracing::error!(mirror, %path, %class, code, request_id, "{}: blocked: {message}", path.in_mirror(mirror));
                 } else {
-                    tracing::warn!(mirror, %path, %class, code, request_id, "{mirror}/{path}: will be tried again: {message}");
+                    tracing::warn!(mirror, %path, %class, code, request_id, "{}: will be tried again: {message}", path.in_mirror(mirror));
                 }
             }
             Event::Moved { mirror, from, to, files } => {
-                tracing::info!(mirror, %from, %to, files, "{mirror}/{from}: moved to {to} in the library too");
+                tracing::info!(mirror, %from, %to, files, "{}: moved to {to} in the library too", from.in_mirror(mirror));
             }
             Event::Deleted { mirror, path, how } => {
-                tracing::debug!(mirror, %path, "{mirror}/{path}: deleted the copy: {how}");
+                tracing::debug!(mirror, %path, "{}: deleted the copy: {how}", path.in_mirror(mirror));
             }
             Event::Held { mirror, message } => {
                 tracing::error!(
@@ -109,7 +111,7 @@ impl Observer for Reporter {
                     entries,
                     took_ms,
                     "{mirror}: scan complete: {}",
-                    count(*entries)
+                    counted(*entries, "entry")
                 );
             }
             Event::Scanned { mirror, entries, took_ms } => {
@@ -118,7 +120,7 @@ impl Observer for Reporter {
                     entries,
                     took_ms,
                     "{mirror}: scan complete: {}",
-                    count(*entries)
+                    counted(*entries, "entry")
                 );
             }
             Event::Rebuilt { mirror } => {
@@ -161,10 +163,6 @@ impl Observer for Reporter {
     fn beat(&self) -> Option<Duration> {
         self.watchdog
     }
-}
-
-fn count(entries: u64) -> String {
-    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
 /// How many lines may still be said in this minute (pure).

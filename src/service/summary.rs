@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, to_ms};
 use crate::mirror::{Event, Observer};
+use crate::wording::counted;
 
 /// Work gathers so long before it is told.
 const GATHER: Duration = Duration::from_secs(5);
@@ -41,13 +42,12 @@ impl Summary {
 
     fn tell(&mut self, now_ms: i64) {
         let Done { files, bytes, deleted, failed } = std::mem::take(&mut self.done);
-        let plural = if files == 1 { "" } else { "s" };
-        let mut said = format!("mirrored {files} file{plural} ({bytes} bytes)");
+        let mut said = format!("mirrored {} ({})", counted(files, "file"), counted(bytes, "byte"));
         if deleted > 0 {
-            said.push_str(&format!(", deleted {deleted} copies"));
+            said.push_str(&format!(", deleted {}", counted(deleted, "copy")));
         }
         if failed > 0 {
-            said.push_str(&format!(", {failed} tries failed"));
+            said.push_str(&format!(", {} failed", counted(failed, "try")));
         }
         tracing::info!(files, bytes, deleted, failed, "{said}");
         self.due_at_ms = None;

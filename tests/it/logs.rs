@@ -25,7 +25,7 @@ fn an_idle_daemon_says_nothing() {
         line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
     };
     // A line about what was done comes some seconds later, and is the last.
-    until("the work is told", || bed.log().contains("mirrored 1 file (1 bytes)").then_some(()));
+    until("the work is told", || bed.log().contains("mirrored 1 file (1 byte)").then_some(()));
     let (log, before) = (bed.log(), scans());
     until("two more scans", || (scans() >= before + 2).then_some(()));
     assert_eq!(bed.log(), log);

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["tree", "smh", "journal"],
     &["digest", "config"],
     // The ground: plain values that every room may use.
-    &["failure", "clock", "fingerprint", "relpath"],
+    &["failure", "clock", "fingerprint", "relpath", "wording"],
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

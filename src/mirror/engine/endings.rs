@@ -13,6 +13,7 @@ use crate::mirror::plan;
 use crate::mirror::step::Failure;
 use crate::mirror::transfer::{End, How};
 use crate::relpath::RelPath;
+use crate::wording::counted;
 
 /// An entry that is not to blame is looked at again this soon; the gate decides whether it goes through.
 const BLAMELESS_MS: i64 = 500;
@@ -213,8 +214,10 @@ impl Core {
         };
         if let Some(state) = self.mirrors.get(mirror) {
             let detail = match resumed {
-                0 => format!("{} bytes", sent.size),
-                resumed => format!("{} bytes, {resumed} of them by an earlier run", sent.size),
+                0 => counted(sent.size, "byte"),
+                resumed => {
+                    format!("{}, {resumed} of them by an earlier run", counted(sent.size, "byte"))
+                }
             };
             work.turn.record(now_ms, state.id, &path, what, &detail)?;
         }

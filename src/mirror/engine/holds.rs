@@ -7,6 +7,7 @@ use crate::mirror::brakes::{self, Brake};
 use crate::mirror::events::Event;
 use crate::mirror::requests::Answer;
 use crate::relpath::RelPath;
+use crate::wording::{counted, verb};
 
 /// Holds that are about all deletes of a mirror. They end when nothing is to be deleted any more.
 const OF_THE_MIRROR: &[HoldKind] =
@@ -63,7 +64,11 @@ impl Core {
             }
             Some(Brake::Emptied) => (
                 HoldKind::Emptied,
-                format!("nothing is left in the folder: {planned} files are gone"),
+                format!(
+                    "nothing is left in the folder: {} {} gone",
+                    counted(planned, "file"),
+                    verb(planned, "is", "are")
+                ),
             ),
             Some(Brake::TooMany) => {
                 let of = if all > 0 { format!(" of {all}") } else { String::new() };

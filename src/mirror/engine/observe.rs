@@ -13,6 +13,7 @@ use crate::mirror::facts::Effect;
 use crate::mirror::plan::{self, Seen, Vanished, Wrong};
 use crate::relpath::RelPath;
 use crate::tree::{DirMark, Found, Kind, Skip, Watching};
+use crate::wording::counted;
 
 /// A change older than this that only a scan found was missed by the watch, not merely ahead of it.
 const MISSED_AFTER_NS: i64 = 10_000_000_000;
@@ -78,7 +79,8 @@ impl Core {
             }
             if unknown > 0 {
                 let message = format!(
-                    "{unknown} entries cannot be looked at; does the directory lack the right to enter it?"
+                    "{} in it cannot be looked at: let the user of the daemon enter the directory",
+                    counted(unknown, "entry")
                 );
                 self.unreadable(work, index, id, dir, message)?;
             } else {
@@ -426,7 +428,7 @@ impl Core {
         let at_ms = self.delete_at(work, index);
         let files = work.turn.tree_gone(row.id, work.now.unix_ms, at_ms)?;
         if let Some(state) = self.mirrors.get(index) {
-            let detail = format!("a directory with {files} files");
+            let detail = format!("a directory with {}", counted(files, "file"));
             work.turn.record(work.now.unix_ms, state.id, &row.path, Activity::Gone, &detail)?;
         }
         Ok(())

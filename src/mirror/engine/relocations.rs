@@ -14,6 +14,7 @@ use crate::mirror::gate::Blame;
 use crate::mirror::step::Failure;
 use crate::mirror::transfer::Source;
 use crate::relpath::RelPath;
+use crate::wording::counted;
 
 /// A directory that may have been moved keeps what lies in it waiting for so long at most.
 const PATIENCE_MS: i64 = 600_000;
@@ -341,10 +342,11 @@ impl Core {
                 let files = work.turn.moved(&old, &new, now_ms, delete_at_ms)?;
                 self.set_brakes(index, false);
                 self.name_is_free(work, index, &old.path)?;
-                let detail = format!("a directory with {files} files, from {}", old.path);
+                let with = format!("a directory with {}", counted(files, "file"));
+                let detail = format!("{with}, from {}", old.path);
                 if let Some(state) = self.mirrors.get(index) {
                     work.turn.record(now_ms, state.id, &new.path, Activity::Moved, &detail)?;
-                    let detail = format!("a directory with {files} files, to {}", new.path);
+                    let detail = format!("{with}, to {}", new.path);
                     work.turn.record(now_ms, state.id, &old.path, Activity::Moved, &detail)?;
                 }
                 let mirror = self.name_of(index);
