@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use super::daemon::Daemon;
 use super::known::trouble_json;
 use super::locate::need;
-use super::next::{Waits, after_condition, tries};
+use super::next::{GRANT, Waits, after_condition, tries};
 use super::status_view::put_path;
+use super::verdict::stopped;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::failure::Class;
 use crate::journal::{ConditionKind, ConditionRow, HoldRow, JournalError, Reader, TroublePath};
 use crate::relpath::RelPath;
 
@@ -110,12 +112,7 @@ fn collect(
 fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
     for (name, condition) in &wrong.conditions {
         let name = name.as_deref().unwrap_or("every mirror");
-        let since = output::time(condition.since_ms);
-        output::line(&format!(
-            "{name}: {} since {since}: {}",
-            condition.kind.as_str(),
-            condition.message
-        ));
+        output::line(&format!("{name}: {}", stopped(condition)));
         let next = after_condition(condition.kind.as_str());
         if !next.is_empty() {
             output::line(&format!("    {next}"));
@@ -143,6 +140,9 @@ fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
     let more = wrong.total.saturating_sub(wrong.entries.len() as u64);
     if more > 0 {
         output::line(&format!("and {more} more: show them with --limit"));
+    }
+    if wrong.entries.iter().any(|(_, entry)| entry.trouble.class == Class::Local) {
+        output::line(GRANT);
     }
     if wrong.is_empty() {
         let names: Vec<&str> = config.mirrors.iter().map(|m| m.name.as_str()).collect();

@@ -10,7 +10,7 @@ use super::known::{Known, Place, trouble_json};
 use super::next::{Waits, tries};
 use super::rule::RuleAt;
 use super::status_view::condition_json;
-use super::verdict::stopped;
+use super::verdict;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
@@ -126,9 +126,7 @@ impl Answer<'_> {
             fact("trouble", about);
         }
         for condition in &self.conditions {
-            let said = stopped(condition);
-            let kind = condition.kind.as_str();
-            fact(kind, said.strip_prefix(kind).unwrap_or(&said).trim_start().to_owned());
+            fact(verdict::word(condition.kind), verdict::since(condition));
         }
         fact("next", self.next());
         lines.join("\n")

@@ -65,6 +65,9 @@ impl Waits {
     }
 }
 
+/// What a person can do about entries of the class `local` that this user may not read.
+pub(super) const GRANT: &str = "Where a right is missing, grant it to the user of the daemon: by an ACL, as with `setfacl -R -m u:smh-mirror:rX FOLDER`, or by a group and `SupplementaryGroups=` in its unit; or leave the entry out with `exclude`.";
+
 /// How often it was tried, and since when.
 pub(super) fn tries(trouble: &TroubleRow) -> String {
     let since = output::time(trouble.first_at_ms);

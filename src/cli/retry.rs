@@ -5,12 +5,15 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::locate::locate;
+use super::locate::need;
 use super::request::{self, Taken};
+use super::status_view::put_path;
 use super::{Exit, Failure, Global, output};
+use crate::config::Mirror;
 use crate::mirror::Retry;
+use crate::relpath::RelPath;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -21,35 +24,52 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     let config = global.load_without_secret()?;
-    let mut wanted = Vec::new();
+    let mut below = Vec::new();
     for path in &args.paths {
-        let Some((mirror, below)) = locate(&config, path) else {
-            return Err(Failure::new(
-                Exit::Usage,
-                anyhow::anyhow!(
-                    "{} belongs to no mirror; `smh-mirror config show` lists them",
-                    path.display()
-                ),
-            ));
-        };
-        wanted.push(Retry::Below { mirror: mirror.name.clone(), path: below });
+        below.push(need(&config, path)?);
     }
-    if wanted.is_empty() {
-        wanted.push(Retry::All);
-    }
-    let count = wanted.len();
+    let wanted: Vec<Retry> = match below.is_empty() {
+        true => vec![Retry::All],
+        false => below
+            .iter()
+            .map(|(mirror, path)| Retry::Below { mirror: mirror.name.clone(), path: path.clone() })
+            .collect(),
+    };
     let taken = request::leave(&config, |folder| wanted.iter().map(|w| w.leave(folder)).collect())?;
     if global.json {
-        output::print_json(&json!({"schema": 1, "requests": count, "taken": taken == Taken::Now}))?;
-    } else {
-        output::print_line(match taken {
-            Taken::Now => "the daemon tries again what failed; see `smh-mirror errors`",
+        let paths: Vec<Value> = below
+            .iter()
+            .map(|(mirror, path)| {
+                let mut value = json!({"mirror": mirror.name});
+                put_path(&mut value, path);
+                value
+            })
+            .collect();
+        output::print_json(&json!({
+            "schema": 1,
+            "requests": wanted.len(),
+            "paths": paths,
+            "taken": taken == Taken::Now,
+        }))?;
+        return Ok(Exit::Done);
+    }
+    let there = |(mirror, path): &(&Mirror, RelPath)| {
+        format!("{}: what failed there", path.in_mirror(&mirror.name))
+    };
+    let everything = below.is_empty().then(|| "everything that failed".to_owned());
+    for what in below.iter().map(there).chain(everything) {
+        output::print_line(&match taken {
+            Taken::Now => {
+                format!("{what} is tried again now; see `smh-mirror errors`")
+            }
             Taken::ByNobody => {
-                "no daemon works now; what failed is tried again as soon as one does"
+                format!(
+                    "{what} is tried again by the next daemon or `smh-mirror sync`: none works now"
+                )
             }
-            Taken::Later => {
-                "the daemon has not taken the request yet; it does so as soon as it can go on"
-            }
+            Taken::Later => format!(
+                "{what} is tried again as soon as the daemon can go on: it has not taken the request yet"
+            ),
         })?;
     }
     Ok(Exit::Done)

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::daemon::Daemon;
 use super::limit::Limit;
+use super::next::Waits;
 use super::verdict::{self, Evidence, Worker};
 use super::{Exit, Failure, output, unexpected};
 use crate::config::Config;
@@ -326,9 +327,12 @@ impl View {
                 ));
             }
             if let (Some(trouble), Some(path)) = (&status.last_trouble, &status.last_trouble_path) {
-                let next =
-                    if trouble.blocked { "waits for a change" } else { "will be tried again" };
-                lines.push(format!("{}: {path}: {} ({next})", mirror.name, trouble.message));
+                let next = match trouble.blocked {
+                    true => Waits::of(trouble, None, self.now_ms).describe(),
+                    false => "will be tried again".to_owned(),
+                };
+                let name = path.in_mirror(&mirror.name);
+                lines.push(format!("{name}: {} ({next})", trouble.message));
             }
         }
         lines.extend(self.limit.line());

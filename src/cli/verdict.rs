@@ -1,10 +1,10 @@
 //! The word for a mirror and the reasons for it (pure).
 
 use super::output;
-use crate::journal::{ConditionRow, HoldRow};
-use crate::mirror::Audit;
+use crate::journal::{ConditionKind, ConditionRow, HoldRow};
 use crate::mirror::verdict;
 pub(super) use crate::mirror::verdict::{Evidence, Worker, hangs, is_current, is_same};
+use crate::mirror::{Audit, Finding};
 use crate::wording::{counted, verb};
 
 /// The word for a mirror.
@@ -52,7 +52,16 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
     }
     let counts = &status.counts;
     if counts.blocked > 0 {
-        reasons.push(format!("{} blocked, see `smh-mirror errors`", counts.blocked));
+        let newest = status.last_trouble.as_ref().zip(status.last_trouble_path.as_ref());
+        let example = newest.filter(|(trouble, _)| trouble.blocked).map(|(trouble, path)| {
+            let such = verb(counts.blocked, "it is", "the newest is");
+            format!("; {such} {}, {}", path.in_mirror(&status.known.name), trouble.message)
+        });
+        reasons.push(format!(
+            "{} blocked, see `smh-mirror errors`{}",
+            counts.blocked,
+            example.unwrap_or_default()
+        ));
     }
     let retrying = counts.retrying + counts.retrying_directories;
     if retrying > 0 {
@@ -89,38 +98,62 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
 
 /// A condition in words.
 pub(super) fn stopped(condition: &ConditionRow) -> String {
-    let ConditionRow { kind, since_ms, message, until_ms, .. } = condition;
+    format!("{} {}", word(condition.kind), since(condition))
+}
+
+/// What a condition is called where people read it: as the state that it makes, where it makes one.
+pub(super) fn word(kind: ConditionKind) -> &'static str {
+    match kind {
+        ConditionKind::Root => "held",
+        other => other.as_str(),
+    }
+}
+
+/// Since when it is so, until when, and why.
+pub(super) fn since(condition: &ConditionRow) -> String {
+    let ConditionRow { since_ms, message, until_ms, .. } = condition;
     let until = until_ms.map(|at| format!(" until {}", output::time(at))).unwrap_or_default();
-    format!("{} since {}{until}: {message}", kind.as_str(), output::time(*since_ms))
+    format!("since {}{until}: {message}", output::time(*since_ms))
 }
 
 /// What a look at the disk found, in words; `None`: what the journal says.
 pub(super) fn found(audit: &Audit) -> Option<String> {
-    let counts: Vec<String> = [
-        (audit.changed, "changed"),
-        (audit.unseen, "new"),
-        (audit.gone, "gone"),
-        (audit.unreadable, "unreadable"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, word)| format!("{count} {word}"))
-    .collect();
-    if counts.is_empty() {
-        return None;
+    let counts: Vec<String> =
+        [(audit.changed, "changed"), (audit.unseen, "new"), (audit.gone, "gone")]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+    let examples = |wanted: &dyn Fn(Finding) -> bool, word: bool| -> String {
+        let wanted = audit.examples.iter().filter(|(finding, _)| wanted(*finding));
+        let said: Vec<String> = wanted
+            .map(|(finding, path)| match word {
+                true => format!("{path} ({})", finding.as_str()),
+                false => path.to_string(),
+            })
+            .collect();
+        match said.is_empty() {
+            true => String::new(),
+            false => format!(", e.g. {}", said.join(", ")),
+        }
+    };
+    let mut found = Vec::new();
+    if !counts.is_empty() {
+        let examples = examples(&|finding| finding != Finding::Unreadable, true);
+        found.push(format!("on disk and not seen yet: {}{examples}", counts.join(", ")));
     }
-    let examples: Vec<String> = audit
-        .examples
-        .iter()
-        .map(|(finding, path)| format!("{path} ({})", finding.as_str()))
-        .collect();
-    Some(format!("on disk and not seen yet: {}, e.g. {}", counts.join(", "), examples.join(", ")))
+    if audit.unreadable > 0 {
+        let entries = counted(audit.unreadable, "entry");
+        let examples = examples(&|finding| finding == Finding::Unreadable, false);
+        found.push(format!("{entries} on disk cannot be read{examples}"));
+    }
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{ConditionKind, Counts, KnownMirror, MirrorId, MirrorStatus};
+    use crate::journal::{Counts, KnownMirror, MirrorId, MirrorStatus};
 
     fn status() -> MirrorStatus {
         MirrorStatus {

@@ -117,10 +117,22 @@ impl Meaning {
     }
 }
 
+/// What the system says, for people. Where a right is missing, whose it is and to do what: `right` is a verb with its object.
+pub(super) fn refusal(error: Errno, right: &str) -> String {
+    let said = std::io::Error::from(error);
+    match error {
+        Errno::ACCESS => {
+            let uid = rustix::process::geteuid().as_raw();
+            format!("{said}; uid {uid} needs the right to {right}")
+        }
+        _ => said.to_string(),
+    }
+}
+
 impl Absent {
     /// What a failing look at a path below a live root means.
     pub(super) fn of(error: Errno) -> Absent {
-        let text = || std::io::Error::from(error).to_string();
+        let text = || refusal(error, "read and to enter the directory");
         match Meaning::of(error) {
             Meaning::Vanished => Absent::Gone,
             Meaning::RootGone => Absent::Root(text()),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-use super::entry::{Absent, DirMark, Found, Kind, Meaning, Skip};
+use super::entry::{Absent, DirMark, Found, Kind, Meaning, Skip, refusal};
 use super::filter::{self, BaseRules, FileRules, IGNORE_FILE, Rule};
 use super::follow::Lead;
 use super::leads::Leads;
@@ -353,7 +353,7 @@ fn add_text(
         }
         Err(Astray::Errno(error)) => {
             let short = Meaning::of(error) == Meaning::Shortage;
-            let text = format!("cannot read {}: {}", path(), std::io::Error::from(error));
+            let text = format!("cannot read {}: {}", path(), refusal(error, "read it"));
             return Err(if short { Absent::Short(text) } else { Absent::Unreadable(text) });
         }
     };

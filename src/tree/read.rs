@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
-use super::entry::{Kind, Meaning, fingerprint, kind};
+use super::entry::{Kind, Meaning, fingerprint, kind, refusal};
 use super::root::{Root, RootError};
 use super::way::{Astray, Way};
 use crate::digest::{Crc64, Digest, Digester, Hash};
@@ -47,7 +47,7 @@ pub enum ReadError {
 impl ReadError {
     /// What the system's error on opening the file means.
     fn of(errno: Errno) -> ReadError {
-        let text = std::io::Error::from(errno).to_string();
+        let text = refusal(errno, "read it, and to enter the directories above it");
         match Meaning::of(errno) {
             Meaning::Vanished => ReadError::Vanished,
             Meaning::RootGone => ReadError::Root(text),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::entry::{DirMark, Meaning};
+use super::entry::{DirMark, Meaning, refusal};
 use super::filesystem;
 use crate::relpath::RelPath;
 
@@ -82,7 +82,8 @@ impl Root {
             Errno::NOENT => RootError::Missing(path.to_path_buf()),
             Errno::NOTDIR => RootError::NotDirectory(path.to_path_buf()),
             other => {
-                let text = std::io::Error::from(other).to_string();
+                let text =
+                    refusal(other, "read and to enter it, and to enter every folder above it");
                 match Meaning::of(other) {
                     Meaning::Shortage => RootError::Shortage(path.to_path_buf(), text),
                     _ => RootError::Unreadable(path.to_path_buf(), text),

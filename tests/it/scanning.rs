@@ -148,9 +148,17 @@ fn what_cannot_be_read_is_blocked_until_its_rights_change_and_never_gone() {
     );
     assert_eq!(bed.mirror()["state"], "behind");
     let (out, _) = bed.ends(&["errors"], 0);
-    for part in ["docs/secret", "docs/dir", "docs/list", "Permission denied"] {
+    for part in [
+        "docs/secret: cannot read the file: Permission denied",
+        "docs/dir: cannot list the directory: Permission denied",
+        "docs/list: ",
+        "needs the right to read",
+        "`SupplementaryGroups=`",
+    ] {
         assert!(out.contains(part), "{part}: {out}");
     }
+    let (health, _) = bed.ends(&["health"], 4);
+    assert!(health.contains("3 blocked, see `smh-mirror errors`; the newest is docs/"), "{health}");
     for (name, content) in [("secret", "one"), ("dir/a", "a"), ("list/b", "b")] {
         assert_eq!(fs::read_to_string(bed.objects().join(name)).unwrap(), content);
     }

@@ -197,7 +197,7 @@ pub(super) fn unreadable(mirror: &str, count: &Count) -> Option<Check> {
         1 => format!("one folder cannot be read, {first}"),
         many => format!("{many} folders cannot be read, the first is {first}"),
     };
-    let hint = "let the user of the service read it, or exclude it";
+    let hint = "let the user of the service read it, by an ACL (`setfacl -R -m u:smh-mirror:rX FOLDER`) or a group (`SupplementaryGroups=` in the unit), or leave it out with `exclude`";
     Some(Check::warning(name, message, hint))
 }
 
