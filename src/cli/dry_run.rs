@@ -1,4 +1,5 @@
-//! `sync --dry-run`: what a pass would do. The journal is a copy in memory, and the library is only listed.
+//! `sync --dry-run`: what a pass would do. The journal is a copy in memory, the library is only listed, and of what would
+//! be sent it is only seen whether it can be opened.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,30 +7,28 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::next::GRANT;
 use super::status_view::put_path;
-use super::{Exit, Failure, Global, output, runtime};
+use super::verdict::stopped;
+use super::{Exit, Failure, Global, output, runtime, unexpected};
 use crate::clock::Clock;
 use crate::config::{Config, Delete, Mirror};
-use crate::journal::{Journal, PendingFile, Reader};
+use crate::journal::{ConditionKind, Journal, MirrorId, PendingFile, Reader};
 use crate::mirror::{Event, Observer, run as run_loop};
 use crate::relpath::RelPath;
 use crate::service::{Assembled, Mode, assemble, scratch};
 use crate::smh::{Client, Error, Grant, RemotePath};
-use crate::tree::{remote_name, remote_path};
+use crate::tree::{Lister, ReadError, remote_name, remote_path};
 use crate::wording::counted;
 
 /// Files that are listed, of each kind and mirror.
 const LISTED: usize = 100_000;
 
-/// What is kept from a run that sends nothing.
-struct Silent(Vec<String>);
+/// A run that sends nothing has nothing to tell: what it found is in the journal.
+struct Silent;
 
 impl Observer for Silent {
-    fn event(&mut self, event: &Event) {
-        if let Event::Stopped { mirror, message } = event {
-            self.0.push(format!("held {}: {message}", mirror.clone().unwrap_or_default()));
-        }
-    }
+    fn event(&mut self, _: &Event) {}
 
     fn alive(&mut self) {}
 }
@@ -52,17 +51,29 @@ enum What {
     Deleted,
 }
 
+/// What was found out.
+#[derive(Default)]
+struct Found<'c> {
+    plans: Vec<Plan<'c>>,
+    /// What cannot be read here, and why: nothing of it would be sent.
+    unreadable: Vec<(&'c Mirror, RelPath, String)>,
+    /// Mirrors whose folder is not what it should be, and why: nothing would be done for them.
+    held: Vec<(&'c Mirror, String)>,
+    /// Why less would be done for a mirror than is listed.
+    notes: Vec<String>,
+    /// Why the library could not be asked.
+    unasked: Option<Error>,
+}
+
 pub(super) fn run(global: &Global, config: &Config) -> Result<Exit, Failure> {
     let clock = Clock::start();
     let journal = scratch(config)?;
-    let mut silent = Silent(Vec::new());
     let runtime = runtime()?;
-    let unexpected = |error| Failure::from(anyhow::Error::from(error));
-    let (plans, unasked) = runtime.block_on(async {
+    let found = runtime.block_on(async {
         let Assembled { engine, shell, facts } =
             assemble(config, journal, Mode::DryRun, clock, Arc::default())?;
         let stop = CancellationToken::new();
-        let (_, journal): (_, Journal) = run_loop(engine, shell, facts, clock, stop, &mut silent)
+        let (_, journal): (_, Journal) = run_loop(engine, shell, facts, clock, stop, &mut Silent)
             .await
             .map_err(|error| Failure::from(anyhow::Error::from(error)))?;
         let reader = Reader::of(journal);
@@ -70,43 +81,84 @@ pub(super) fn run(global: &Global, config: &Config) -> Result<Exit, Failure> {
             let said = anyhow::anyhow!("cannot prepare the connection to the service: {why}");
             Failure::new(Exit::Config, said)
         })?;
-        let mut plans = Vec::new();
-        let mut unasked = None;
-        for known in reader.mirrors().map_err(unexpected)? {
-            let Some(mirror) = config.mirrors.iter().find(|m| m.name == known.known.name) else {
-                continue;
-            };
-            let mut library = Library::new(&client, mirror);
-            for file in reader.pending(known.known.id, LISTED).map_err(unexpected)? {
-                let what = match file.known {
-                    true => What::Changed,
-                    false if unasked.is_some() => What::New,
-                    false => match library.has(&file).await {
-                        Ok(true) => What::Compared,
-                        Ok(false) => What::New,
-                        Err(error) => {
-                            unasked = Some(error);
-                            What::New
-                        }
-                    },
-                };
-                plans.push(Plan { mirror, path: file.path, size: file.size, what });
-            }
-            if mirror.delete != Delete::Keep {
-                for (path, size) in reader.doomed(known.known.id, LISTED).map_err(unexpected)? {
-                    plans.push(Plan { mirror, path, size, what: What::Deleted });
-                }
+        let mut found = Found::default();
+        for known in reader.known_mirrors().map_err(unexpected)? {
+            if let Some(mirror) = config.mirrors.iter().find(|m| m.name == known.name) {
+                found.add(&reader, &client, mirror, known.id).await?;
             }
         }
         client.leave().await;
-        Ok::<_, Failure>((plans, unasked))
+        Ok::<_, Failure>(found)
     })?;
     if global.json {
-        print_json(&plans, unasked.as_ref())?;
+        print_json(&found)?;
     } else {
-        print_text(&plans, &silent.0, unasked.as_ref());
+        print_text(&found);
     }
-    Ok(Exit::Done)
+    Ok(match (found.held.is_empty(), found.unreadable.is_empty()) {
+        (false, _) => Exit::Held,
+        (true, false) => Exit::Incomplete,
+        (true, true) => Exit::Done,
+    })
+}
+
+impl<'c> Found<'c> {
+    /// What a pass would do for one mirror.
+    async fn add(
+        &mut self,
+        reader: &Reader,
+        client: &Client,
+        mirror: &'c Mirror,
+        id: MirrorId,
+    ) -> Result<(), Failure> {
+        for condition in reader.conditions(id).map_err(unexpected)? {
+            match condition.kind {
+                ConditionKind::Root => {
+                    self.held.push((mirror, condition.message));
+                    return Ok(());
+                }
+                ConditionKind::Paused => {
+                    let said = stopped(&condition);
+                    self.notes.push(format!("{}: {said}; a pass sends nothing of it", mirror.name));
+                }
+                _ => {}
+            }
+        }
+        let lister = Lister::of(mirror);
+        let mut library = Library::new(client, mirror);
+        let folders = reader.unreadable(id, LISTED).map_err(unexpected)?;
+        self.unreadable.extend(folders.into_iter().map(|(path, why)| (mirror, path, why)));
+        for file in reader.pending(id, LISTED).map_err(unexpected)? {
+            match lister.open(&file.path, file.seen) {
+                // One that changes right now is sent as soon as it rests.
+                Ok(_) | Err(ReadError::Changed | ReadError::Stopped) => {}
+                Err(ReadError::Vanished) => continue,
+                Err(why) => {
+                    self.unreadable.push((mirror, file.path, why.to_string()));
+                    continue;
+                }
+            }
+            let what = match file.known {
+                true => What::Changed,
+                false if self.unasked.is_some() => What::New,
+                false => match library.has(&file).await {
+                    Ok(true) => What::Compared,
+                    Ok(false) => What::New,
+                    Err(error) => {
+                        self.unasked = Some(error);
+                        What::New
+                    }
+                },
+            };
+            self.plans.push(Plan { mirror, path: file.path, size: file.seen.size, what });
+        }
+        if mirror.delete != Delete::Keep {
+            for (path, size) in reader.doomed(id, LISTED).map_err(unexpected)? {
+                self.plans.push(Plan { mirror, path, size, what: What::Deleted });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What the library holds of a mirror, a directory at a time.
@@ -135,7 +187,7 @@ impl<'c> Library<'c> {
             self.list(dir).await?;
         }
         let name = remote_name(self.mirror.names, name);
-        Ok(name.is_some_and(|name| self.sizes.get(&*name) == Some(&Some(file.size))))
+        Ok(name.is_some_and(|name| self.sizes.get(&*name) == Some(&Some(file.seen.size))))
     }
 
     async fn list(&mut self, dir: RelPath) -> Result<(), Error> {
@@ -154,22 +206,29 @@ impl<'c> Library<'c> {
     }
 }
 
-fn print_text(plans: &[Plan<'_>], held: &[String], unasked: Option<&Error>) {
+fn print_text(found: &Found<'_>) {
+    let plans = &found.plans;
     for plan in plans {
-        let (name, path, size) = (&plan.mirror.name, &plan.path, output::bytes(plan.size));
+        let (name, size) = (plan.path.in_mirror(&plan.mirror.name), output::bytes(plan.size));
         let line = match plan.what {
-            What::New => format!("would send {name}/{path} ({size}, new)"),
-            What::Changed => format!("would send {name}/{path} ({size}, changed)"),
+            What::New => format!("would send {name} ({size}, new)"),
+            What::Changed => format!("would send {name} ({size}, changed)"),
             What::Compared => {
-                format!("would compare {name}/{path} ({size}, the library has one of that size)")
+                format!("would compare {name} ({size}, the library has one of that size)")
             }
-            What::Deleted => format!("would delete the copy of {name}/{path} ({size})"),
+            What::Deleted => format!("would delete the copy of {name} ({size})"),
         };
         if !output::line(&line) {
             return;
         }
     }
-    held.iter().for_each(|held| _ = output::line(held));
+    for (mirror, path, why) in &found.unreadable {
+        output::line(&format!("would not send {}: {why}", path.in_mirror(&mirror.name)));
+    }
+    for (mirror, why) in &found.held {
+        output::line(&format!("held {}: {why}", mirror.name));
+    }
+    found.notes.iter().for_each(|note| _ = output::line(note));
     let sum = |wanted: &[What]| {
         let wanted = plans.iter().filter(|plan| wanted.contains(&plan.what));
         let (files, bytes) = wanted.fold((0_u64, 0), |(n, sum), plan| (n + 1, sum + plan.size));
@@ -189,16 +248,21 @@ fn print_text(plans: &[Plan<'_>], held: &[String], unasked: Option<&Error>) {
             "What was only renamed is moved in the library, neither sent nor deleted; a dry run does not find that out.",
         );
     }
-    if let Some(error) = unasked {
+    if !found.unreadable.is_empty() {
+        let entries = counted(found.unreadable.len() as u64, "entry");
+        output::line(&format!("{entries} cannot be read here and would not be sent. {GRANT}"));
+    }
+    if let Some(error) = &found.unasked {
         output::line(&format!(
             "The library could not be asked what it already has ({error}); that would not be sent again."
         ));
     }
 }
 
-fn print_json(plans: &[Plan<'_>], unasked: Option<&Error>) -> Result<(), Failure> {
+fn print_json(found: &Found<'_>) -> Result<(), Failure> {
     let of = |wanted: &[What]| -> Vec<Value> {
-        plans
+        found
+            .plans
             .iter()
             .filter(|plan| wanted.contains(&plan.what))
             .map(|plan| {
@@ -213,11 +277,19 @@ fn print_json(plans: &[Plan<'_>], unasked: Option<&Error>) -> Result<(), Failure
             })
             .collect()
     };
+    let unreadable = found.unreadable.iter().map(|(mirror, path, why)| {
+        let mut value = json!({"mirror": mirror.name, "reason": why});
+        put_path(&mut value, path);
+        value
+    });
+    let held = found.held.iter().map(|(m, why)| json!({"mirror": m.name, "reason": why}));
     output::print_json(&json!({
         "schema": 1,
         "would_send": of(&[What::New, What::Changed]),
         "would_compare": of(&[What::Compared]),
         "would_delete": of(&[What::Deleted]),
-        "library_not_asked": unasked.map(ToString::to_string),
+        "unreadable": unreadable.collect::<Vec<_>>(),
+        "held": held.collect::<Vec<_>>(),
+        "library_not_asked": found.unasked.as_ref().map(ToString::to_string),
     }))
 }

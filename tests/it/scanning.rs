@@ -9,6 +9,7 @@ use std::process::Command;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
+use serde_json::Value;
 
 use crate::bed::{Bed, until, until_or};
 use crate::bounds::peak_kib;
@@ -173,6 +174,40 @@ fn what_cannot_be_read_is_blocked_until_its_rights_change_and_never_gone() {
     bed.until_current();
     assert_eq!(bed.asked_about("file.start").len(), 1, "the rest had not changed");
     assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_dry_run_says_what_it_could_not_read() {
+    let bed = Bed::new();
+    bed.write("good", "good");
+    bed.write("bad", "bad");
+    bed.write("d/in", "in");
+    for name in ["bad", "d"] {
+        let none = fs::Permissions::from_mode(0o000);
+        fs::set_permissions(bed.root().join(name), none).unwrap();
+    }
+    let probe = bed.powerless(&["--version"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        return left_out("take the rights of root away");
+    }
+    let output = bed.powerless(&["sync", "--dry-run"]).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{out}");
+    for part in [
+        "would send docs/good (4 B, new)",
+        "would not send docs/bad: cannot read the file: Permission denied",
+        "would not send docs/d: cannot list the directory: Permission denied",
+        "needs the right to read",
+        "would send at most 1 file, 4 B;",
+        "2 entries cannot be read here",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    fs::set_permissions(bed.root().join("d"), fs::Permissions::from_mode(0o755)).unwrap();
+    let output = bed.powerless(&["sync", "--dry-run", "--json"]).output().unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["unreadable"][0]["path"], "bad", "{json}");
+    assert_eq!(json["would_send"].as_array().unwrap().len(), 2, "{json}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Reader, entry_path};
 use crate::failure::Class;
+use crate::fingerprint::Fingerprint;
 use crate::journal::JournalError;
 use crate::journal::dirs::{subtree, to_sql_limit};
 use crate::journal::notes::{ALL_TROUBLE, TROUBLE_COLUMNS, skip_reason, trouble_row};
@@ -15,8 +16,8 @@ use crate::relpath::RelPath;
 pub struct PendingFile {
     /// Where it is.
     pub path: RelPath,
-    /// Bytes, as last seen.
-    pub size: u64,
+    /// What it was when it was last seen.
+    pub seen: Fingerprint,
     /// Whether the service has an older version.
     pub known: bool,
 }
@@ -88,7 +89,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<PendingFile>, JournalError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT d.path, f.name, f.size, f.confirmed_at_ms IS NOT NULL FROM file f JOIN dir d ON d.id = f.dir_id
+            "SELECT d.path, f.name, f.size, f.mtime_ns, f.ctime_ns, f.inode, f.confirmed_at_ms IS NOT NULL
+               FROM file f JOIN dir d ON d.id = f.dir_id
               WHERE d.mirror_id = ?1 AND f.next_at_ms < ?2 ORDER BY d.path, f.name LIMIT ?3",
         )?;
         let rows =
@@ -96,10 +98,34 @@ impl Reader {
                 let name: Vec<u8> = row.get(1)?;
                 Ok(PendingFile {
                     path: entry_path(row, 0, &name)?,
-                    size: row.get::<_, i64>(2)?.cast_unsigned(),
-                    known: row.get(3)?,
+                    seen: Fingerprint {
+                        size: row.get::<_, i64>(2)?.cast_unsigned(),
+                        mtime_ns: row.get(3)?,
+                        ctime_ns: row.get(4)?,
+                        inode: row.get::<_, i64>(5)?.cast_unsigned(),
+                    },
+                    known: row.get(6)?,
                 })
             })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Directories of a mirror of which nothing, or not everything, could be read, and why, in order; at most `limit`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn unreadable(
+        &self,
+        mirror: MirrorId,
+        limit: usize,
+    ) -> Result<Vec<(RelPath, String)>, JournalError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT d.path, u.message FROM unreadable u JOIN dir d ON d.id = u.dir_id
+              WHERE d.mirror_id = ?1 ORDER BY d.path LIMIT ?2",
+        )?;
+        let rows = statement.query_map(params![mirror.0, to_sql_limit(limit)], |row| {
+            Ok((RelPath::from_bytes(row.get(0)?), row.get(1)?))
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
