@@ -35,8 +35,8 @@ pub(super) struct Args {
 struct Wrong {
     /// What stops a mirror, or with an empty name all of them.
     conditions: Vec<(Option<String>, ConditionRow)>,
-    /// Deletes that wait for a person.
-    held: Vec<(String, HoldRow)>,
+    /// Deletes that wait for a person, and how many.
+    held: Vec<(String, HoldRow, u64)>,
     entries: Vec<(String, TroublePath)>,
     /// Entries in all.
     total: u64,
@@ -95,9 +95,11 @@ fn collect(
                 wrong.conditions.push((name, condition));
             }
         }
-        let holds = unfinished.iter().filter(|status| status.known.name == *name);
-        let holds = holds.flat_map(|status| &status.holds);
-        wrong.held.extend(holds.map(|hold| (name.clone(), hold.clone())));
+        for status in unfinished.iter().filter(|status| status.known.name == *name) {
+            let planned = status.counts.planned_deletes;
+            let holds = status.holds.iter();
+            wrong.held.extend(holds.map(|hold| (name.clone(), hold.clone(), planned)));
+        }
         let troubles = reader.troubles(mirror.id, path, limit)?;
         wrong.total += troubles.total;
         wrong.entries.extend(troubles.newest.into_iter().map(|trouble| (name.clone(), trouble)));
@@ -118,9 +120,9 @@ fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
             output::line(&format!("    {next}"));
         }
     }
-    for (name, hold) in &wrong.held {
+    for (name, hold, planned) in &wrong.held {
         let since = output::time(hold.since_ms);
-        output::line(&format!("{name}: held since {since}: {}", hold.message));
+        output::line(&format!("{name}: held since {since}: {}", hold.told(*planned)));
         output::line("    nothing of it is deleted until a person decides: `smh-mirror holds`");
     }
     for (name, entry) in &wrong.entries {
@@ -170,11 +172,11 @@ fn to_json(wrong: &Wrong, daemon: Option<&Daemon>, now_ms: i64) -> Value {
     let holds: Vec<Value> = wrong
         .held
         .iter()
-        .map(|(name, hold)| {
+        .map(|(name, hold, planned)| {
             json!({
                 "mirror": name,
                 "id": hold.id,
-                "reason": hold.message,
+                "reason": hold.told(*planned),
                 "since": output::time(hold.since_ms),
             })
         })

@@ -79,6 +79,11 @@ fn words(what: &str) -> &str {
         "unchanged" => "touched, its content is the confirmed one",
         "recovered" => "an earlier upload was completed",
         "gone" => "gone from the disk",
+        "doubted" => "doubted, its copy is proven anew",
+        "held" => "deletes wait for a person",
+        "approved" => "deletes were approved",
+        "rejected" => "deletes were rejected",
+        "released" => "deletes wait no more",
         "directory-created" => "its folder was made in the library",
         other => other,
     }

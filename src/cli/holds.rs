@@ -127,7 +127,7 @@ pub(super) fn to_json(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) ->
         "mirror": mirror.name,
         "kind": hold.kind.map_or("unknown", HoldKind::as_str),
         "path": super::status_view::text(&hold.path),
-        "reason": hold.message,
+        "reason": hold.told(status.counts.planned_deletes),
         "since": output::time(hold.since_ms),
         "deletes": status.counts.planned_deletes,
         "approve": approve,
@@ -143,7 +143,7 @@ fn text(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) -> String {
         mirror.name,
         hold.kind.map_or("unknown", HoldKind::as_str),
         output::time(hold.since_ms),
-        hold.message,
+        hold.told(status.counts.planned_deletes),
     )
 }
 

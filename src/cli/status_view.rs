@@ -179,8 +179,9 @@ impl View {
                     "id": hold.id,
                     "kind": hold.kind.map_or("unknown", HoldKind::as_str),
                     "path": text(&hold.path),
-                    "reason": hold.message,
+                    "reason": hold.told(counts.planned_deletes),
                     "since": output::time(hold.since_ms),
+                    "deletes": counts.planned_deletes,
                 })
             }))
             .collect();
@@ -310,11 +311,12 @@ impl View {
                     "{}: held since {}: {} (see `smh-mirror holds`)",
                     mirror.name,
                     output::time(hold.since_ms),
-                    hold.message
+                    hold.told(status.counts.planned_deletes)
                 ));
             }
             let gone = status.counts.planned_deletes;
-            if gone > 0 {
+            // That they wait for a person was just said.
+            if gone > 0 && status.holds.is_empty() {
                 lines.push(format!(
                     "{}: {} {}",
                     mirror.name,

@@ -1,7 +1,7 @@
 //! The word for a mirror and the reasons for it (pure).
 
 use super::output;
-use crate::journal::{ConditionKind, ConditionRow, HoldRow};
+use crate::journal::{ConditionKind, ConditionRow};
 use crate::mirror::verdict;
 pub(super) use crate::mirror::verdict::{Evidence, Worker, hangs, is_current, is_same};
 use crate::mirror::{Audit, Finding};
@@ -30,8 +30,9 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
         .map(stopped)
         .collect();
     reasons.extend(status.holds.iter().map(|hold| {
-        let HoldRow { id, since_ms, message, .. } = hold;
-        format!("held since {}: {message} (hold {id})", output::time(*since_ms))
+        let why = hold.told(status.counts.planned_deletes);
+        let since = output::time(hold.since_ms);
+        format!("held since {since}: {why} (hold {}, see `smh-mirror holds`)", hold.id)
     }));
     if let Some(message) = evidence.audit.and_then(|audit| audit.root.as_ref()) {
         // The daemon may have said the same.

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::rows::MirrorId;
 use super::{JournalError, Turn};
 use crate::relpath::RelPath;
+use crate::wording::{counted, verb};
 
 /// Why deletes wait for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,8 +67,26 @@ pub struct HoldRow {
     pub path: RelPath,
     /// Since when.
     pub since_ms: i64,
-    /// What happened, for people.
+    /// What happened, for people, as it was then.
     pub message: String,
+}
+
+impl HoldRow {
+    /// What happened, and how many copies wait for the decision by now, of those that are `planned` to be deleted.
+    #[must_use]
+    pub fn told(&self, planned: u64) -> String {
+        match self.kind {
+            // It is about all that lies in a directory, whatever is planned elsewhere.
+            None | Some(HoldKind::Unmounted) => self.message.clone(),
+            Some(_) if planned == 0 => self.message.clone(),
+            Some(_) => format!(
+                "{}; {} {} for the decision now",
+                self.message,
+                counted(planned, "copy"),
+                verb(planned, "waits", "wait")
+            ),
+        }
+    }
 }
 
 /// The columns of [`hold_row`], in its order.

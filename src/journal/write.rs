@@ -43,6 +43,14 @@ pub enum Activity {
     LeftAlone,
     /// `verify` found that its copy is not what was confirmed: it is proven anew.
     Doubted,
+    /// Deletes of a mirror began to wait for a person.
+    Held,
+    /// A person let them go on.
+    Approved,
+    /// A person wants the copies to be kept.
+    Rejected,
+    /// They wait no more, without an answer: what was missing is back.
+    Released,
 }
 
 impl Activity {
@@ -62,6 +70,10 @@ impl Activity {
             Activity::Deleted => "deleted",
             Activity::LeftAlone => "left-alone",
             Activity::Doubted => "doubted",
+            Activity::Held => "held",
+            Activity::Approved => "approved",
+            Activity::Rejected => "rejected",
+            Activity::Released => "released",
         }
     }
 }

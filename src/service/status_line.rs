@@ -86,10 +86,10 @@ fn detail(word: State, status: &MirrorStatus) -> Option<String> {
                 _ => format!("{}, see `smh-mirror errors`", failed.join(", ")),
             }
         }
-        State::Held => match message.or(status.holds.first().map(|hold| &hold.message)) {
-            Some(message) => message.clone(),
-            None => return None,
-        },
+        State::Held => {
+            let hold = status.holds.first().map(|hold| hold.told(counts.planned_deletes));
+            message.cloned().or(hold)?
+        }
         State::Unknown => "no scan was complete yet".to_owned(),
         _ => message?.clone(),
     };

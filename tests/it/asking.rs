@@ -174,6 +174,8 @@ fn history_remembers_a_file_and_a_folder() {
             assert_eq!((&row["mirror"], &row["path"]), (&json!("docs"), &json!("d")), "{when}");
             let (out, _) = bed.ends(&["history", file], 0);
             assert!(out.contains("docs/d/a: uploaded, 5 bytes"), "{out}");
+            let gone = "docs/d: gone from the disk, a directory with 2 files still in it";
+            assert!(out.contains(gone), "{out}");
         },
     );
     let (_, err) = bed.ends(&["history", "/"], 2);

@@ -147,7 +147,7 @@ fn too_many_at_once_wait_for_a_person() {
     for text in [
         format!("smh-mirror approve {id}"),
         format!("smh-mirror reject {id}"),
-        "5 files are gone at once".to_owned(),
+        "5 files were gone at once".to_owned(),
         "are moved to the recycle bin".to_owned(),
         "are kept in the library".to_owned(),
     ] {
@@ -156,8 +156,16 @@ fn too_many_at_once_wait_for_a_person() {
     // A number that nobody asked about.
     let (_, err) = bed.ends(&["approve", "77"], 2);
     assert!(err.contains("there is no hold 77"), "{err}");
+    // More went since: who decides is told of that, wherever he asks.
+    remove(&bed, "top");
     bed.ends(&["sync"], 5);
     assert_eq!(deletes(&bed), 0);
+    for (args, code) in [(&["holds"][..], 0), (&["errors"], 0), (&["status"], 0), (&["health"], 5)]
+    {
+        let (out, _) = bed.ends(args, code);
+        let parts = ["5 files were gone at once", "6 copies wait for the decision now"];
+        assert!(parts.into_iter().all(|part| out.contains(part)), "{args:?}: {out}");
+    }
 
     let (out, _) = bed.ends(&["approve", &id], 0);
     assert!(out.contains("the next `smh-mirror run` or `sync` takes the answer"), "{out}");
@@ -184,6 +192,15 @@ fn a_share_counts_too_and_rejecting_keeps_the_copies() {
     assert!(out.contains("is rejected"), "{out}");
     bed.until_current();
     assert_eq!(bed.mirror()["deletes"]["planned"], 0);
+    let (out, _) = bed.ends(&["history"], 0);
+    for part in [
+        "docs: deletes wait for a person, 5 of 10 files were gone at once",
+        &format!(
+            "docs: deletes were rejected, hold {id}: the copies of 5 files that are gone are kept"
+        ),
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
     assert_eq!(daemon.stop(), Some(0));
     // For ever, not until the next start.
     bed.ends(&["sync"], 0);

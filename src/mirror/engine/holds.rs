@@ -2,7 +2,7 @@
 
 use super::{Core, Work};
 use crate::config::Delete;
-use crate::journal::{Approval, DirRow, HoldKind, HoldRow, JournalError};
+use crate::journal::{Activity, Approval, DirRow, HoldKind, HoldRow, JournalError};
 use crate::mirror::brakes::{self, Brake};
 use crate::mirror::events::Event;
 use crate::mirror::requests::Answer;
@@ -24,7 +24,9 @@ impl Core {
         message: &str,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get(index) else { return Ok(()) };
-        if work.turn.put_hold(state.id, kind, path, message, work.now.unix_ms)? {
+        let now_ms = work.now.unix_ms;
+        if work.turn.put_hold(state.id, kind, path, message, now_ms)? {
+            work.turn.record(now_ms, state.id, path, Activity::Held, message)?;
             work.out
                 .events
                 .push(Event::Held { mirror: self.name_of(index), message: message.to_owned() });
@@ -65,17 +67,18 @@ impl Core {
             Some(Brake::Emptied) => (
                 HoldKind::Emptied,
                 format!(
-                    "nothing is left in the folder: {} {} gone",
+                    "nothing was left in the folder: {} {} gone",
                     counted(planned, "file"),
-                    verb(planned, "is", "are")
+                    verb(planned, "was", "were")
                 ),
             ),
             Some(Brake::TooMany) => {
-                let of = if all > 0 { format!(" of {all}") } else { String::new() };
-                (
-                    HoldKind::TooMany,
-                    format!("{planned} files are gone at once{of}, more than max_delete allows"),
-                )
+                let files = match all {
+                    0 => counted(planned, "file"),
+                    all => format!("{planned} of {}", counted(all, "file")),
+                };
+                let message = format!("{files} were gone at once, more than max_delete allows");
+                (HoldKind::TooMany, message)
             }
         };
         self.put_hold(work, index, kind, &RelPath::root(), &message)?;
@@ -125,6 +128,8 @@ impl Core {
         for hold in holds {
             if hold.kind.is_some_and(|kind| OF_THE_MIRROR.contains(&kind)) {
                 work.turn.remove_hold_by_id(hold.id)?;
+                let why = "nothing is to be deleted any more";
+                work.turn.record(work.now.unix_ms, id, &hold.path, Activity::Released, why)?;
                 over = true;
             }
         }
@@ -151,6 +156,7 @@ impl Core {
         let Some(index) = self.mirrors.iter().position(|state| state.id == hold.mirror) else {
             return Ok(());
         };
+        let planned = work.turn.planned_deletes(hold.mirror, Approval::Delete)?;
         match hold.kind {
             Some(HoldKind::Unmounted) => {
                 self.unmounted_answered(work, index, &hold, answer.approve)?
@@ -171,6 +177,9 @@ impl Core {
             }
         }
         self.set_brakes(index, false);
+        let what = if answer.approve { Activity::Approved } else { Activity::Rejected };
+        let detail = decided(&hold, answer.approve, planned);
+        work.turn.record(work.now.unix_ms, hold.mirror, &hold.path, what, &detail)?;
         work.out.events.push(Event::Released { mirror: self.name_of(index) });
         Ok(())
     }
@@ -202,9 +211,12 @@ impl Core {
         dir: &DirRow,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        let id = state.id;
         if state.unmounted.remove(&dir.path)
-            && work.turn.remove_hold(state.id, HoldKind::Unmounted, &dir.path)?
+            && work.turn.remove_hold(id, HoldKind::Unmounted, &dir.path)?
         {
+            let why = "its filesystem is mounted again";
+            work.turn.record(work.now.unix_ms, id, &dir.path, Activity::Released, why)?;
             work.out.events.push(Event::Released { mirror: self.name_of(index) });
         }
         Ok(())
@@ -256,4 +268,18 @@ impl Core {
     pub(super) fn name_of(&self, index: usize) -> String {
         self.settings.mirrors.get(index).map(|mirror| mirror.name.clone()).unwrap_or_default()
     }
+}
+
+/// What a decision means, for the history. `planned`: files whose copies waited for it.
+fn decided(hold: &HoldRow, approve: bool, planned: u64) -> String {
+    let copies = match hold.kind {
+        Some(HoldKind::Unmounted) => "what was in it counts as gone, its copies".to_owned(),
+        _ => format!(
+            "the copies of {} that {} gone",
+            counted(planned, "file"),
+            verb(planned, "is", "are")
+        ),
+    };
+    let then = if approve { "may be deleted" } else { "are kept" };
+    format!("hold {}: {copies} {then}", hold.id)
 }

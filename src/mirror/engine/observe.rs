@@ -428,7 +428,11 @@ impl Core {
         let at_ms = self.delete_at(work, index);
         let files = work.turn.tree_gone(row.id, work.now.unix_ms, at_ms)?;
         if let Some(state) = self.mirrors.get(index) {
-            let detail = format!("a directory with {}", counted(files, "file"));
+            // What went one by one before is told apart.
+            let detail = match files {
+                0 => "a directory that held no file by then".to_owned(),
+                files => format!("a directory with {} still in it", counted(files, "file")),
+            };
             work.turn.record(work.now.unix_ms, state.id, &row.path, Activity::Gone, &detail)?;
         }
         Ok(())
