@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use super::{Exit, Failure};
+use crate::relpath::RelPath;
 
 /// Writes text and a line end to stdout.
 ///
@@ -35,6 +36,11 @@ pub(super) fn colour(stream: &impl IsTerminal) -> bool {
 /// Writes a line about something that happens. `false`: nobody reads any more, and the work goes on.
 pub(super) fn line(text: &str) -> bool {
     print_line(text).is_ok()
+}
+
+/// A path below a folder that was named before, or that folder.
+pub(super) fn below(path: &RelPath) -> String {
+    if path.is_root() { "the folder itself".to_owned() } else { path.to_string() }
 }
 
 /// Bytes for people.

@@ -58,12 +58,15 @@ impl View {
 
     /// One line about everything.
     pub(super) fn summary(&self, to: &Path, sums: Sums) -> String {
-        let mut parts = vec![format!(
-            "{} restored into {} ({} fetched), each with the size and the crc64 that the library says",
-            counted(sums.restored, "file"),
-            to.display(),
-            output::bytes(sums.fetched_bytes)
-        )];
+        let mut parts = vec![match sums.restored {
+            0 => format!("nothing was restored into {}", to.display()),
+            restored => format!(
+                "{} restored into {} ({} fetched), each with the size and the crc64 that the library says",
+                counted(restored, "file"),
+                to.display(),
+                output::bytes(sums.fetched_bytes)
+            ),
+        }];
         for (count, words) in [
             (sums.kept, "there already"),
             (sums.in_the_way, "not restored, since something else is in their place"),
@@ -139,11 +142,11 @@ impl Observer for View {
             }
             Event::InTheWay { path, why } => {
                 keep(&mut self.in_the_way, path, Some(why));
-                self.say(&format!("not restored {path}: {why}"));
+                self.say(&format!("not restored {}: {why}", output::below(path)));
             }
             Event::Failed { path, why } => {
                 keep(&mut self.failed, path, Some(why));
-                self.say(&format!("failed {path}: {why}"));
+                self.say(&format!("failed {}: {why}", output::below(path)));
             }
             Event::Waiting { why } => self.say(&format!("waiting: {why}")),
         }

@@ -7,7 +7,6 @@ use super::{Exit, output};
 use crate::config::Mirror;
 use crate::failure::Class;
 use crate::mirror::{Difference, Extra, Listed, Report, Told, Waiting, Why};
-use crate::relpath::RelPath;
 use crate::wording::{counted, verb};
 
 /// What only waits, or is in the library only, is shown by some examples; JSON has more.
@@ -46,7 +45,7 @@ impl View {
             }
             lines.push(format!("{}: {}", self.name, group.title));
             for told in told {
-                lines.push(format!("    {}{}", shown(&told.path), detail(&told.what)));
+                lines.push(format!("    {}{}", output::below(&told.path), detail(&told.what)));
             }
             if let Some(hint) = group.hint {
                 lines.push(format!("    -> {}", hint.replace("{local}", &self.local)));
@@ -93,7 +92,7 @@ impl View {
         lines.push(format!("{}: {title}", self.name));
         for told in list.listed.iter().take(EXAMPLES) {
             let said: Vec<String> = say(told.what).into_iter().chain(told.note.clone()).collect();
-            lines.push(format!("    {}: {}", shown(&told.path), said.join(": ")));
+            lines.push(format!("    {}: {}", output::below(&told.path), said.join(": ")));
         }
         let more = list.total.saturating_sub(EXAMPLES as u64);
         if more > 0 {
@@ -246,11 +245,6 @@ const GROUPS: &[Group] = &[
     },
 ];
 
-/// A path below the name of its mirror.
-fn shown(path: &RelPath) -> String {
-    if path.is_root() { "the folder itself".to_owned() } else { path.to_string() }
-}
-
 /// What stands behind the path of a difference.
 fn detail(difference: &Difference) -> String {
     match difference {
@@ -357,6 +351,7 @@ fn entries<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relpath::RelPath;
 
     fn view(change: impl FnOnce(&mut Report)) -> View {
         let mut report = Report::default();

@@ -46,6 +46,24 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
+fn what_the_library_does_not_have_makes_no_folder() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    bed.ends(&["sync"], 0);
+    let to = bed.path("new/deeper/back");
+    let (out, _) = bed.ends(&["restore", "docs", "nope", "--to", text(&to)], 3);
+    assert!(out.contains("failed nope: it is not in the library"), "{out}");
+    assert!(out.contains("nothing was restored into"), "{out}");
+    assert!(!bed.path("new").exists());
+    // A folder that was there before stays.
+    fs::create_dir_all(&to).unwrap();
+    bed.ends(&["restore", "docs", "nope", "--to", text(&to)], 3);
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 0);
+    restore(&bed, &["docs", "nope", "a", "--to", text(&to)], 3);
+    assert_eq!(fs::read(to.join("a")).unwrap(), b"a");
+}
+
+#[test]
 fn a_tree_comes_back_as_it_was() {
     let bed = Bed::new();
     tree(&bed);

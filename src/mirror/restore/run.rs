@@ -16,7 +16,7 @@ use super::fetch::{Failed, Fetched, Shared, Wanted, fetch};
 use super::list::{Folder, Page, look, page};
 use super::plan::outermost;
 use super::retry::{self, CONTENT_TRIES, Next};
-use super::target::{LocalError, Target, TargetError};
+use super::target::{Leaves, LocalError, Target, TargetError};
 use super::times::Times;
 use crate::clock::Clock;
 use crate::config::Names;
@@ -122,9 +122,15 @@ pub async fn run(
     // The token ends by itself if nobody answers now.
     let _ = tokio::time::timeout(LEAVE, shared.client.leave()).await;
     // What can be gone on with is kept.
-    let done = ended == Ended::Through && sums.failed == sums.hopeless;
+    let leaves = match ended == Ended::Through && sums.failed == sums.hopeless {
+        true if sums.failed > 0 && sums.restored + sums.kept + sums.folders == 0 => {
+            Leaves::NoTarget
+        }
+        true => Leaves::Nothing,
+        false => Leaves::Unfinished,
+    };
     let closed = tokio::task::spawn_blocking(move || match Arc::try_unwrap(shared) {
-        Ok(shared) => shared.target.close(done),
+        Ok(shared) => shared.target.close(leaves),
         // Work on the disk that nobody waits for any more holds it: what it does is redone by the next run.
         Err(_) => Ok(()),
     });

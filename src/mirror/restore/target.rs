@@ -100,10 +100,23 @@ pub(super) enum There {
     Other,
 }
 
+/// What a restore leaves behind besides what it restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// What another run can go on with.
+    Unfinished,
+    /// Nothing: what was wanted is there, or cannot come.
+    Nothing,
+    /// Not even the folders that were made for the target, as nothing came into it.
+    NoTarget,
+}
+
 /// The target, open and locked.
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,
+    /// Folders that were made for it, the innermost first.
+    made: Vec<PathBuf>,
     root: OwnedFd,
     scratch: OwnedFd,
     /// Its lock ends with it.
@@ -121,6 +134,7 @@ impl Target {
             let path = path.to_path_buf();
             move |source: std::io::Error| TargetError::Io { action, path, source }
         };
+        let made = missing(path);
         match std::fs::create_dir_all(path) {
             Err(error)
                 if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotADirectory) =>
@@ -185,7 +199,7 @@ impl Target {
                 .and_then(|()| file.sync_all())
                 .map_err(in_scratch("write to"))?;
         }
-        Ok(Target { path: path.to_path_buf(), root, scratch, description: file })
+        Ok(Target { path: path.to_path_buf(), made, root, scratch, description: file })
     }
 
     /// Where an entry is, for messages.
@@ -308,14 +322,13 @@ impl Target {
         }
     }
 
-    /// Everything that was written is on the disk when this comes back. With `done`, what was kept for going on is
-    /// removed.
+    /// Everything that was written is on the disk when this comes back.
     ///
     /// # Errors
-    /// The disk fails, or the folder cannot be removed.
-    pub fn close(self, done: bool) -> Result<(), TargetError> {
+    /// The disk fails, or what was kept for going on cannot be removed.
+    pub(super) fn close(self, leaves: Leaves) -> Result<(), TargetError> {
         let scratch = self.path.join(SCRATCH);
-        if done {
+        if leaves != Leaves::Unfinished {
             clear(&self.root, &self.scratch).map_err(|errno| TargetError::Io {
                 action: "remove",
                 path: scratch,
@@ -327,7 +340,16 @@ impl Target {
             action: "write to the disk what lies in",
             path: self.path,
             source: errno.into(),
-        })
+        })?;
+        if leaves == Leaves::NoTarget {
+            for folder in self.made {
+                // Somebody else put something into it: then it stays, with all above it.
+                if std::fs::remove_dir(folder).is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Goes to a directory, name by name and through no link; what is not there is made.
@@ -364,6 +386,14 @@ impl Target {
     fn broken(&self, error: &std::io::Error, action: &str, path: &RelPath) -> LocalError {
         broken(error, action, &self.shown(path))
     }
+}
+
+/// The folders on the way to `path` that are not there, the innermost first.
+fn missing(path: &Path) -> Vec<PathBuf> {
+    let not_there = |folder: &&Path| {
+        folder.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    path.ancestors().take_while(not_there).map(Path::to_path_buf).collect()
 }
 
 /// The folder for what is not complete. `None`: there is none, or with `make` something else has its name.
