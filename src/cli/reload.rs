@@ -24,7 +24,7 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::new(
             Exit::Unexpected,
             anyhow::anyhow!(
-                "no daemon works on {}, so there is nothing to reload: the next `smh-mirror run` reads {}",
+                "no daemon works on {}, so there is nothing to reload: the next `smh-mirror run` reads {}; a daemon that was started with another state_dir keeps it until it is restarted",
                 config.state_dir.display(),
                 config.file.display()
             ),

@@ -42,10 +42,13 @@ fn units_say_what_the_daemon_counts_on() {
     for name in SYSTEM.into_iter().chain([USER]) {
         let text = text(name);
         let has = |line: &str| text.lines().any(|found| found == line);
+        // A reload is asked of the daemon that was started with this configuration, and tells what came of it.
+        let command = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+        let start = command("ExecStart=").and_then(|line| line.strip_suffix(" run")).unwrap();
+        assert_eq!(command("ExecReload="), Some(format!("{start} reload").as_str()), "{name}");
         for line in [
             "Type=notify",
             "NotifyAccess=main",
-            "ExecReload=/bin/kill -HUP $MAINPID",
             "Restart=on-failure",
             "RestartPreventExitStatus=2 78",
             "WatchdogSec=5min",
