@@ -1,5 +1,8 @@
 //! What the library knows of a content: computed while it arrives. Sheet sections 3 and 4.
 
+use std::fs::File;
+use std::io::{Seek, Write};
+
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::Md5;
 use serde::{Deserialize, Serialize};
@@ -19,30 +22,53 @@ pub(super) struct Sums {
 
 /// Computes the sums of a content that comes in pieces.
 pub(super) struct Summing {
-    size: u64,
-    chain: Sha256,
-    in_block: u64,
-    beginning: Option<String>,
-    crc: Crc,
+    chained: Chained,
     md5: Md5,
 }
 
 impl Summing {
     pub(super) fn new() -> Summing {
-        Summing {
+        Summing { chained: Chained::new(), md5: Md5::new() }
+    }
+
+    pub(super) fn add(&mut self, piece: &[u8]) {
+        self.md5.update(piece);
+        self.chained.add(piece);
+    }
+
+    pub(super) fn done(self) -> Sums {
+        self.chained.done(hex::encode(self.md5.finalize()))
+    }
+}
+
+/// The same without the MD5, which COS does not know of a content that came in parts.
+#[derive(Clone)]
+pub(super) struct Chained {
+    size: u64,
+    chain: Sha256,
+    in_block: u64,
+    beginning: Option<String>,
+    crc: Crc,
+}
+
+impl Chained {
+    pub(super) fn new() -> Chained {
+        Chained {
             size: 0,
             chain: Sha256::new(),
             in_block: 0,
             beginning: None,
             crc: Crc::new(CrcAlgorithm::Crc64Xz),
-            md5: Md5::new(),
         }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     pub(super) fn add(&mut self, piece: &[u8]) {
         self.size += piece.len() as u64;
         self.crc.update(piece);
-        self.md5.update(piece);
         let mut rest = piece;
         while !rest.is_empty() {
             // A block is closed when the next one begins: the last may be full.
@@ -62,16 +88,27 @@ impl Summing {
         }
     }
 
-    pub(super) fn done(self) -> Sums {
+    /// `md5`: what stands for the MD5 of the content.
+    pub(super) fn done(self, md5: String) -> Sums {
         let full_hash = hex::encode(self.chain.finalize());
         Sums {
             size: self.size,
             beginning_hash: self.beginning.unwrap_or_else(|| full_hash.clone()),
             full_hash,
             crc64: self.crc.finalize(),
-            md5: hex::encode(self.md5.finalize()),
+            md5,
         }
     }
+}
+
+/// Writes a piece of a content. Zeros take no room: whoever wrote the last piece sets the length.
+pub(super) fn write_piece(file: &mut File, piece: &[u8]) -> std::io::Result<()> {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    if piece.chunks(ZEROS.len()).all(|some| ZEROS.starts_with(some)) {
+        let len = i64::try_from(piece.len()).map_err(std::io::Error::other)?;
+        return file.seek_relative(len);
+    }
+    file.write_all(piece)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RANGE, TRANSFER_ENCODING};
 
-use super::content::{Summing, Sums};
+use super::content::{Summing, Sums, write_piece};
 use super::form_data::{FormData, Part};
 use super::library::Path;
-use super::multipart::PARTS_MAX;
+use super::multipart::{self, PARTS_MAX};
 use super::policy::{self, Allowed};
 use super::reply::{Body, CosRefusal, Reply, cos_refuse};
 use super::route::{decode, encode};
@@ -140,9 +140,13 @@ async fn take_form(
                     return Err(cos_refuse(400, "EntityTooLarge", "the content is too large"));
                 }
                 summing.add(&piece);
-                file.write_all(&piece)?;
+                write_piece(file, &piece)?;
             }
-            Part::End => {}
+            Part::End => {
+                if let Some((_, file, _)) = &mut taking {
+                    file.set_len(size)?;
+                }
+            }
             Part::More => match take_piece(store, body, sip).await? {
                 Some(_) if parser.is_done() => {}
                 Some(piece) => parser.feed(&piece),
@@ -231,8 +235,9 @@ pub(super) async fn put(
     while let Some(piece) = take_piece(store, body, sip).await? {
         size += piece.len() as u64;
         summing.add(&piece);
-        file.write_all(&piece)?;
+        write_piece(&mut file, &piece)?;
     }
+    file.set_len(size)?;
     if size != length {
         return Err(cos_refuse(400, "IncompleteBody", "the body ended early"));
     }
@@ -243,7 +248,12 @@ pub(super) async fn put(
         None => Op::Posted(confirm_key, sums.clone()),
         Some(part) => Op::Part(confirm_key, part, sums.clone(), now_ms),
     })?;
+    let upload = inner.state.upload_of_cos_key(key).map(|(_, upload)| upload);
+    let joinable = upload.filter(|upload| part.is_some() && !upload.confirmed).cloned();
     drop(inner);
+    if let Some(upload) = joinable {
+        tokio::task::block_in_place(|| multipart::join_some(store, &upload));
+    }
     Ok(stored(200, &sums))
 }
 

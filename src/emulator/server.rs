@@ -282,13 +282,16 @@ impl Server {
             return (call.route, shown, None, fault);
         }
         let route = call.route;
+        let handle = || dispatch::handle(&self.store, self.https, context, &call, &json, &effect);
         let answer = match effect.status {
             Some(status) if effect.reset.is_none() => Err(refuse(
                 status,
                 effect.code.as_deref().unwrap_or("InternalServerError"),
                 effect.message.clone().unwrap_or_else(|| "a fault rule".to_owned()),
             )),
-            _ => dispatch::handle(&self.store, self.https, context, &call, &json, &effect),
+            // To join parts takes time, and others are to be answered meanwhile.
+            _ if route == "file.confirm" => tokio::task::block_in_place(handle),
+            _ => handle(),
         };
         let mut reply = answer.unwrap_or_else(|refusal| {
             if effect.envelope {

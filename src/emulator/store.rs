@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use super::content::Sums;
 use super::faults::Faults;
 use super::library::{FileMeta, Library, Node, Path};
 use super::log::Log;
+use super::multipart::Joined;
 use super::time::system_ms;
 
 /// What kind of upload was started.
@@ -206,6 +207,8 @@ pub(super) struct Store {
     pub(super) data: PathBuf,
     /// Bytes of content that came, whatever became of the request.
     pub(super) received: AtomicU64,
+    /// By the key of the bucket: parts of uploads that are not confirmed yet, joined as they come.
+    joined: Mutex<HashMap<String, Arc<Mutex<Joined>>>>,
 }
 
 #[derive(Debug)]
@@ -235,6 +238,7 @@ impl Store {
         fs::rename(&fresh, &path)?;
         Ok(Store {
             received: AtomicU64::new(0),
+            joined: Mutex::default(),
             inner: Mutex::new(Inner {
                 state,
                 options,
@@ -269,13 +273,20 @@ impl Store {
         }
     }
 
+    /// What is joined of the parts of an upload. It is locked only by who adds to it: that takes time.
+    pub(super) fn joined(&self, cos_key: &str) -> Arc<Mutex<Joined>> {
+        let mut all = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(cos_key.to_owned()).or_default())
+    }
+
     /// Where a recycled thing lies.
     pub(super) fn recycled(&self, id: u64) -> PathBuf {
         self.data.join("recycled").join(id.to_string())
     }
 
-    /// Files that hold (parts of) an upload that is over.
+    /// Removes what is kept of an upload that is over.
     pub(super) fn drop_pending(&self, upload: &Upload) {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).remove(&upload.cos_key);
         // Whatever is not there needs no removal.
         let _ = fs::remove_file(self.pending(&upload.cos_key, None));
         for part in upload.parts.keys() {

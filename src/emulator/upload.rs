@@ -1,7 +1,6 @@
 //! Uploads: start (form and simple), confirm, status, cancel, renew. Sheet sections 3, 5, 6 and 7.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 
 use serde_json::{Value, json};
 
@@ -331,7 +330,7 @@ pub(super) fn confirm(
     let parent_len = upload.path.len().saturating_sub(1);
     if inner.state.library.dir(upload.path.get(..parent_len).unwrap_or_default()).is_none() {
         // Its directory was deleted meanwhile: confirmed, and nowhere (sheet section 5).
-        let _ = fs::remove_file(&pending);
+        store.drop_pending(&upload);
         inner.apply(Op::Confirmed(key.to_owned()))?;
         let now_ms = inner.now_ms();
         let file = FileMeta {
@@ -354,9 +353,7 @@ pub(super) fn confirm(
         upload.path.clone()
     };
     place(&pending, &store.object(&target))?;
-    for part in upload.parts.keys() {
-        let _ = fs::remove_file(store.pending(&upload.cos_key, Some(*part)));
-    }
+    store.drop_pending(&upload);
     let reply = finish(inner, &target, taken && strategy == "overwrite", content)?;
     inner.apply(Op::Confirmed(key.to_owned()))?;
     Ok(reply)
