@@ -1,18 +1,29 @@
 //! How a pass looks while it runs: bars on a terminal, a line a file elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
-use crate::mirror::{Event, Observer, Sent};
+use super::uploads::{kept, some_parts};
+use crate::mirror::{self, Event, Observer, Sending, Sent};
 use crate::wording::counted;
+
+/// How often a bar moves while nothing ends, as during a large file.
+const BEAT: Duration = Duration::from_millis(500);
+/// Characters of a path that are shown beside a bar.
+const PATH_MAX: usize = 40;
 
 /// Shows the events of a pass.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
     waiting: u64,
+    /// Bytes of files that are mirrored.
+    ended: u64,
+    /// What is on its way, for the bar.
+    sending: Option<Arc<Sending>>,
     /// What came of it.
     pub(super) done: Done,
 }
@@ -43,7 +54,12 @@ impl Progress {
             bar.set_message("scanning");
             bar
         });
-        Progress { bar, quiet, waiting: 0, done: Done::default() }
+        Progress { bar, quiet, waiting: 0, ended: 0, sending: None, done: Done::default() }
+    }
+
+    /// The bar shows what of these uploads left.
+    pub(super) fn follow(&mut self, sending: Arc<Sending>) {
+        self.sending = Some(sending);
     }
 
     pub(super) fn finish(&self) {
@@ -71,8 +87,9 @@ impl Observer for Progress {
                     bar.inc_length(*bytes);
                 }
             }
-            Event::Synced { mirror, path, bytes, how, .. } => {
+            Event::Synced { mirror, path, bytes, how, resumed, .. } => {
                 self.waiting = self.waiting.saturating_sub(1);
+                self.ended = self.ended.saturating_add(*bytes);
                 let word = match how {
                     Sent::Uploaded => {
                         self.done.uploaded += 1;
@@ -100,13 +117,9 @@ impl Observer for Progress {
                         "moved"
                     }
                 };
-                match &self.bar {
-                    Some(bar) => bar.inc(*bytes),
-                    None if !self.quiet => {
-                        let name = path.in_mirror(mirror);
-                        self.say(&format!("{word} {name} ({})", output::bytes(*bytes)));
-                    }
-                    None => {}
+                if self.bar.is_none() && !self.quiet {
+                    let (name, kept) = (path.in_mirror(mirror), kept(*resumed));
+                    self.say(&format!("{word} {name} ({}{kept})", output::bytes(*bytes)));
                 }
             }
             Event::Moved { mirror, from, to, files } => {
@@ -145,8 +158,82 @@ impl Observer for Progress {
     }
 
     fn alive(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} to go", counted(self.waiting, "file")));
+        let Some(bar) = &self.bar else { return };
+        let now = self.sending.as_ref().map(|sending| sending.now()).unwrap_or_default();
+        let sent: u64 = now.iter().map(|upload| upload.sent).sum();
+        // A file that has just ended may be counted twice for a moment.
+        let all = bar.length().unwrap_or(u64::MAX);
+        bar.set_position(self.ended.saturating_add(sent).min(all));
+        bar.set_message(message(self.waiting, &now));
+    }
+
+    fn beat(&self) -> Option<Duration> {
+        self.bar.as_ref().map(|_| BEAT)
+    }
+}
+
+/// What is said beside the bar: of uploads in parts, the one of which most is left.
+fn message(waiting: u64, now: &[mirror::Progress]) -> String {
+    let files = format!("{} to go", counted(waiting, "file"));
+    let in_parts = now.iter().filter_map(|upload| Some((upload, upload.parts?)));
+    match in_parts.max_by_key(|(upload, _)| upload.total.saturating_sub(upload.sent)) {
+        None => files,
+        Some((upload, parts)) => {
+            let path = shortened(&upload.path.to_string());
+            let kept = kept(upload.before);
+            format!("{files}; {path}: {}{kept}", some_parts(parts.arrived, parts.of))
         }
+    }
+}
+
+/// The end of a long path, which tells more than its beginning.
+fn shortened(path: &str) -> String {
+    let over = path.chars().count().saturating_sub(PATH_MAX);
+    if over == 0 {
+        return path.to_owned();
+    }
+    let end: String = path.chars().skip(over + 1).collect();
+    format!("…{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror::PartsSent;
+    use crate::relpath::RelPath;
+
+    fn upload(path: &str, sent: u64, parts: Option<(u32, u32)>) -> mirror::Progress {
+        mirror::Progress {
+            mirror: "docs".to_owned(),
+            path: RelPath::from_bytes(path.into()),
+            sent,
+            before: 0,
+            total: 100 << 20,
+            parts: parts.map(|(arrived, of)| PartsSent { arrived, of }),
+            since_ms: 0,
+            elapsed_ms: 0,
+        }
+    }
+
+    #[test]
+    fn beside_the_bar_stand_the_parts_of_what_takes_longest() {
+        assert_eq!(message(1, &[]), "1 file to go");
+        assert_eq!(message(3, &[upload("small", 0, None)]), "3 files to go");
+        let near = upload("near", 90 << 20, Some((9, 10)));
+        let far = upload("films/far", 20 << 20, Some((2, 10)));
+        assert_eq!(message(2, &[near.clone(), far]), "2 files to go; films/far: 2 of 10 parts");
+        let resumed = mirror::Progress { before: 80 << 20, ..near };
+        assert_eq!(
+            message(1, &[resumed]),
+            "1 file to go; near: 9 of 10 parts, 80.00 MiB of it by an earlier run"
+        );
+    }
+
+    #[test]
+    fn of_a_long_path_the_end_is_shown() {
+        let long = format!("{}/name.mkv", "é".repeat(60));
+        let shown = shortened(&long);
+        assert!(shown.starts_with("…é") && shown.ends_with("/name.mkv"), "{shown}");
+        assert_eq!(shown.chars().count(), PATH_MAX);
     }
 }

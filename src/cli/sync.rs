@@ -47,6 +47,7 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
             clock,
             Arc::default(),
         )?;
+        progress.follow(shell.sending());
         run_loop(engine, shell, facts, clock, stop, &mut progress)
             .await
             .map_err(|error| Failure::from(anyhow::Error::from(error)))

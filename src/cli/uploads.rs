@@ -76,6 +76,11 @@ impl Uploads {
                 "rate": rate,
                 "seconds_left": seconds_left(upload, *rate),
                 "since": output::time(upload.since_ms),
+                "resumed": upload.before,
+                "parts": upload.parts.map(|parts| json!({
+                    "arrived": parts.arrived,
+                    "of": parts.of,
+                })),
             });
             put_path(&mut value, &upload.path());
             value
@@ -99,19 +104,35 @@ fn seconds_left(upload: &Upload, rate: u64) -> Option<u64> {
 fn sentence(upload: &Upload, rate: u64) -> String {
     let name = upload.path().in_mirror(&upload.mirror);
     let total = output::bytes(upload.total);
+    let kept = kept(upload.before);
     if upload.bytes >= upload.total {
-        return format!("{name}: {total} sent, waits for the answer of the service");
+        return format!("{name}: {total} sent, waits for the answer of the service{kept}");
     }
+    let parts = upload.parts.map(|parts| format!(", {}", some_parts(parts.arrived, parts.of)));
+    let parts = parts.unwrap_or_default();
     let percent = upload.bytes.saturating_mul(100).checked_div(upload.total).unwrap_or(100);
     let left = match seconds_left(upload, rate) {
         Some(seconds) => format!("{} left", span(seconds)),
         None => "stands still".to_owned(),
     };
     format!(
-        "{name}: sending, {} of {total} ({percent} %), {}/s, {left}",
+        "{name}: sending, {} of {total} ({percent} %){parts}, {}/s, {left}{kept}",
         output::bytes(upload.bytes),
         output::bytes(rate)
     )
+}
+
+/// Parts that arrived.
+pub(super) fn some_parts(arrived: u32, of: u32) -> String {
+    format!("{arrived} of {}", counted(of.into(), "part"))
+}
+
+/// What need not be sent again, since an earlier run did.
+pub(super) fn kept(bytes: u64) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(", {} of it by an earlier run", output::bytes(bytes)),
+    }
 }
 
 fn span(seconds: u64) -> String {
@@ -125,10 +146,12 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Parts;
 
     fn upload(bytes: u64, elapsed_ms: i64) -> Upload {
         let (mirror, path) = ("docs".to_owned(), hex::encode("a/b"));
-        Upload { mirror, path, bytes, before: 0, total: 4 << 20, since_ms: 5_000, elapsed_ms }
+        let (before, total, since_ms) = (0, 4 << 20, 5_000);
+        Upload { mirror, path, bytes, before, total, since_ms, elapsed_ms, parts: None }
     }
 
     #[test]
@@ -148,6 +171,21 @@ mod tests {
         let last = Uploads::of(vec![upload(4 << 20, 7_000)], &mut before);
         assert!(last.lines()[0].ends_with("waits for the answer of the service"));
         assert_eq!(last.to_json()[0]["seconds_left"], Value::Null);
+        let parts = Some(Parts { arrived: 1, of: 4 });
+        let resumed = Upload { before: 1 << 20, parts, ..upload(3 << 20, 2_000) };
+        let resumed = Uploads::of(vec![resumed], &mut Before::default());
+        assert_eq!(
+            resumed.lines(),
+            [
+                "docs/a/b: sending, 3.00 MiB of 4.00 MiB (75 %), 1 of 4 parts, 1.00 MiB/s, 1 s left, \
+              1.00 MiB of it by an earlier run"
+            ]
+        );
+        let json = &resumed.to_json()[0];
+        assert_eq!(
+            (&json["parts"], &json["resumed"]),
+            (&json!({"arrived": 1, "of": 4}), &json!(1 << 20))
+        );
         let many = (0..10).map(|at| upload(at, 1)).collect();
         assert_eq!(Uploads::of(many, &mut before).lines()[8..], ["and 2 more uploads"]);
     }

@@ -40,6 +40,8 @@ pub enum Event {
         how: Sent,
         /// Time from its beginning to the acknowledgement, in milliseconds.
         took_ms: i64,
+        /// Bytes that had arrived before that beginning, and were not sent again.
+        resumed: u64,
     },
     /// A directory was renamed, and its copy moved.
     Moved {

@@ -35,7 +35,7 @@ pub use facts::{Fact, Finished, Load};
 pub use requests::{Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry};
 pub use run::{Observer, RunError, run};
 pub use settings::{MirrorSettings, Settings};
-pub use shell::{Progress, Sending, Shell};
+pub use shell::{PartsSent, Progress, Sending, Shell};
 pub use verify::{
     Difference, Extra, Listed, Report, Subject, Tally, Told, VerifyError, Waiting, Why, verify,
 };

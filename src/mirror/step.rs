@@ -27,6 +27,15 @@ pub struct Part {
     pub len: u64,
 }
 
+/// What the service has of an upload in parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// Parts.
+    pub parts: u32,
+    /// Bytes in them.
+    pub bytes: u64,
+}
+
 /// Something the shell does. Every reading step fails unless the file has the expected fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -58,6 +67,8 @@ pub enum Step {
         part: Part,
         /// CRC-64 of it.
         crc64: u64,
+        /// What had arrived before: for people.
+        arrived: Arrived,
     },
     /// Make the file visible.
     Confirm {

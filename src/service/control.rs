@@ -5,6 +5,6 @@ mod message;
 mod place;
 mod server;
 
-pub use message::{Answer, Ask, REPLY_MAX, Reply, Request, Upload, VERSION};
+pub use message::{Answer, Ask, Parts, REPLY_MAX, Reply, Request, Upload, VERSION};
 pub use server::Control;
 pub(super) use server::Live;

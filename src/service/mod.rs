@@ -21,7 +21,7 @@ pub use assemble::{
     Assembled, Mode, Opened, Prepared, ServiceError, assemble, open_journal, prepare,
     replace_journal, requests_dir, scratch,
 };
-pub use control::{Answer, Ask, Control, REPLY_MAX, Reply, Request, Upload, VERSION};
+pub use control::{Answer, Ask, Control, Parts, REPLY_MAX, Reply, Request, Upload, VERSION};
 pub use daemon::{DaemonError, daemon};
 pub use logging::{LogLevel, init as init_logging};
 pub use metrics::MetricsError;

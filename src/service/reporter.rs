@@ -62,7 +62,7 @@ impl Observer for Reporter {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Pending { .. } => {}
-            Event::Synced { mirror, path, bytes, how, took_ms } => {
+            Event::Synced { mirror, path, bytes, how, took_ms, resumed } => {
                 let how = match how {
                     Sent::Uploaded => "uploaded",
                     Sent::Instant => "instant upload",
@@ -71,7 +71,7 @@ impl Observer for Reporter {
                     Sent::Unchanged => "content unchanged",
                     Sent::Moved => "moved",
                 };
-                tracing::debug!(mirror, %path, bytes, took_ms, "{}: {how}", path.in_mirror(mirror));
+                tracing::debug!(mirror, %path, bytes, resumed, took_ms, "{}: {how}", path.in_mirror(mirror));
             }
             Event::Trouble { mirror, path, class, code, request_id, message, blocked } => {
                 match self.allowance.take(self.clock.now().mono_ms) {

@@ -84,17 +84,38 @@ fn an_upload_that_is_killed_again_and_again_goes_on_where_it_was() {
 #[test]
 fn a_stop_parks_an_upload_within_seconds_and_the_next_start_goes_on() {
     let bed = bed();
-    bed.write("large", noise(16 * MIB, 6));
-    bed.fault(json!({"route": "cos.part", "effect": {"sip": MIB}}));
+    // In 16 parts of 4 MiB, a second each.
+    const SIZE: usize = 64 * MIB;
+    bed.write("large", noise(SIZE, 6));
+    bed.fault(json!({"route": "cos.part", "effect": {"sip": 4 * MIB}}));
     let daemon = bed.daemon();
     until("parts arrive", || (bed.requests("cos.part") >= 4).then_some(()));
     assert_eq!(daemon.stop(), Some(0));
     let before = received(&bed);
-    assert!(before < 16 * MIB as u64, "it did not wait for the whole file");
+    assert!(before < SIZE as u64, "it did not wait for the whole file");
+    // The next one tells what it found, and how far it is.
+    let daemon = bed.daemon();
+    let upload = until("more parts arrive", || {
+        let upload = bed.status()["uploads"].get(0)?.clone();
+        (upload["parts"]["arrived"].as_u64()? > before / (SIZE as u64 / 16)).then_some(upload)
+    });
+    let told = (&upload["resumed"], &upload["parts"]["of"]);
+    assert_eq!(told, (&json!(before), &json!(16)), "{upload}");
+    let (out, _) = bed.ends(&["status"], 0);
+    let mut lines = out.lines().filter(|line| line.starts_with("docs/large: sending, "));
+    let line = lines.next().unwrap_or_else(|| panic!("{out}"));
+    assert!(
+        line.contains(" of 16 parts, ") && line.ends_with(" of it by an earlier run"),
+        "{line}"
+    );
+    assert_eq!(daemon.stop(), Some(0));
+    let before = received(&bed);
     bed.no_faults();
-    bed.ends(&["sync"], 0);
+    let (out, _) = bed.ends(&["sync"], 0);
+    let kept = format!("(64.00 MiB, {}.00 MiB of it by an earlier run)", before / MIB as u64);
+    assert!(out.contains(&format!("uploaded docs/large {kept}")), "{kept} in {out}");
     assert_eq!((bed.missing(), bed.open_uploads()), (Vec::new(), 0));
-    assert_eq!(received(&bed), 16 * MIB as u64, "what was under way had ended");
+    assert_eq!(received(&bed), SIZE as u64, "what was under way had ended");
 }
 
 #[test]

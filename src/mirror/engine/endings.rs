@@ -223,7 +223,8 @@ impl Core {
         }
         let mirror = self.settings.mirrors.get(mirror).map(|m| m.name.clone()).unwrap_or_default();
         let bytes = sent.size;
-        work.out.events.push(Event::Synced { mirror, path, bytes, how: sent_how, took_ms });
+        let how = sent_how;
+        work.out.events.push(Event::Synced { mirror, path, bytes, how, took_ms, resumed });
         Ok(())
     }
 

@@ -129,6 +129,7 @@ impl Inner {
                 ),
             )));
         }
+        self.sending.part_arrived(transfer);
         Ok(Outcome::PartSent { number: part.number })
     }
 }

@@ -122,12 +122,14 @@ impl Inner {
                 }
             }
             Step::StartParts { hashes, parts } => {
+                // Should the one before be lost, nothing of it counts.
+                self.sending.forget(transfer);
                 self.start_parts(transfer, client, &file, &remote, hashes, parts).await
             }
             Step::ReadPart { part, after } => read_part(&file, part, after).await,
-            Step::SendPart { confirm_key, part, crc64 } => {
+            Step::SendPart { confirm_key, part, crc64, arrived } => {
                 let size = file.fingerprint.size;
-                self.sending.part(transfer, &local.name, &file.path, size, part.offset);
+                self.sending.part(transfer, &local.name, &file.path, size, part.of, arrived);
                 self.send_part(transfer, client, &file, &confirm_key, part, crc64).await
             }
             Step::Confirm { confirm_key, crc64, pause_ms } => {

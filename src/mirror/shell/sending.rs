@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Clock, Now};
 use crate::mirror::facts::TransferId;
+use crate::mirror::step::Arrived;
 use crate::relpath::RelPath;
 
 /// The uploads whose content is on its way.
@@ -20,10 +21,21 @@ struct Upload {
     mirror: String,
     path: RelPath,
     total: u64,
-    /// Bytes that an earlier process sent, as far as the first part tells.
+    /// Bytes that had arrived when it was taken up.
     before: u64,
+    /// Of an upload in parts.
+    parts: Option<PartsSent>,
     since: Now,
     sent: Arc<AtomicU64>,
+}
+
+/// How far an upload in parts is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartsSent {
+    /// Parts that arrived, by whichever run.
+    pub arrived: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// An upload at one moment.
@@ -35,10 +47,12 @@ pub struct Progress {
     pub path: RelPath,
     /// Bytes that were handed to the connection.
     pub sent: u64,
-    /// Those of them that left before `since_ms`.
+    /// Those of them that left before `since_ms`: they need not be sent again.
     pub before: u64,
     /// Bytes of the file.
     pub total: u64,
+    /// Of an upload in parts: how many arrived.
+    pub parts: Option<PartsSent>,
     /// When the first byte left, milliseconds since the Unix epoch.
     pub since_ms: i64,
     /// How long ago that was, milliseconds, whatever happened to the clock.
@@ -72,6 +86,7 @@ impl Sending {
                 sent: upload.sent.load(Ordering::Relaxed).min(upload.total),
                 before: upload.before,
                 total: upload.total,
+                parts: upload.parts,
                 since_ms: upload.since.unix_ms,
                 elapsed_ms: now.mono_ms.saturating_sub(upload.since.mono_ms),
             })
@@ -86,24 +101,34 @@ impl Sending {
         path: &RelPath,
         total: u64,
     ) -> Sent {
-        let upload = self.upload(mirror, path, total, 0);
+        let upload = self.upload(mirror, path, total, 0, None);
         let sent = Arc::clone(&upload.sent);
         self.locked().insert(transfer, upload);
         Sent { transfer, sent, all: Arc::clone(self) }
     }
 
-    /// A part of a file, which begins at `offset`, is about to leave. It is told of until [`Sending::forget`]; the first
-    /// part to be sent says how far an earlier process came.
+    /// A part of a file is about to leave, one of so many. It is told of until [`Sending::forget`]; the first part to be
+    /// sent says what had `arrived` before.
     pub(super) fn part(
         &self,
         transfer: TransferId,
         mirror: &str,
         path: &RelPath,
         total: u64,
-        offset: u64,
+        of: u32,
+        arrived: Arrived,
     ) {
-        let begun = || self.upload(mirror, path, total, offset);
+        let parts = Some(PartsSent { arrived: arrived.parts, of });
+        let begun = || self.upload(mirror, path, total, arrived.bytes, parts);
         self.locked().entry(transfer).or_insert_with(begun);
+    }
+
+    /// A part arrived.
+    pub(super) fn part_arrived(&self, transfer: TransferId) {
+        let mut uploads = self.locked();
+        if let Some(parts) = uploads.get_mut(&transfer).and_then(|upload| upload.parts.as_mut()) {
+            parts.arrived = parts.arrived.saturating_add(1).min(parts.of);
+        }
     }
 
     /// What the bytes of an upload in parts are added to.
@@ -117,12 +142,20 @@ impl Sending {
         self.locked().remove(&transfer);
     }
 
-    fn upload(&self, mirror: &str, path: &RelPath, total: u64, before: u64) -> Upload {
+    fn upload(
+        &self,
+        mirror: &str,
+        path: &RelPath,
+        total: u64,
+        before: u64,
+        parts: Option<PartsSent>,
+    ) -> Upload {
         Upload {
             mirror: mirror.to_owned(),
             path: path.clone(),
             total,
             before,
+            parts,
             since: self.clock.now(),
             sent: Arc::new(AtomicU64::new(before)),
         }
@@ -164,13 +197,15 @@ mod tests {
         assert_eq!(sending.now().len(), 1);
         drop(other);
         assert_eq!(sending.now(), []);
-        // In parts, of which an earlier process sent the first.
-        for offset in [30, 60] {
-            sending.part(3, "m", &path, 100, offset);
+        // In parts, of which an earlier process sent some.
+        for arrived in [Arrived { parts: 2, bytes: 40 }, Arrived { parts: 3, bytes: 60 }] {
+            sending.part(3, "m", &path, 100, 5, arrived);
             sending.counter(3).fetch_add(20, Ordering::Relaxed);
         }
+        sending.part_arrived(3);
         let now = sending.now();
-        assert_eq!((now[0].sent, now[0].before, now.len()), (70, 30, 1));
+        assert_eq!((now[0].sent, now[0].before, now.len()), (80, 40, 1));
+        assert_eq!(now[0].parts, Some(PartsSent { arrived: 3, of: 5 }));
         sending.forget(3);
         assert_eq!(sending.now(), []);
     }

@@ -423,7 +423,7 @@ impl World {
                     Step::StartParts { hashes, parts } => {
                         let _ = self.service.start(&target, content, hashes, Some(parts));
                     }
-                    Step::SendPart { confirm_key, part, crc64 }
+                    Step::SendPart { confirm_key, part, crc64, .. }
                         if content.part(part).1 == crc64 =>
                     {
                         let _ = self.service.take_part(&confirm_key, part, content);

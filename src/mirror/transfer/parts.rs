@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::words::End;
 use crate::digest::{Hash, crc64_of_joined};
 use crate::journal::PartRow;
-use crate::mirror::step::{Failure, Part, Step};
+use crate::mirror::step::{Arrived, Failure, Part, Step};
 
 /// Most parts of one upload (sheet section 7).
 const PARTS_MAX: u64 = 10_000;
@@ -132,9 +132,12 @@ impl Parts {
         }
     }
 
-    /// Bytes that the service has.
-    pub(super) fn arrived_bytes(&self) -> u64 {
-        self.arrived.iter().map(|number| self.plan.part(*number).len).sum()
+    /// What the service has.
+    pub(super) fn arrived(&self) -> Arrived {
+        Arrived {
+            parts: u32::try_from(self.arrived.len()).unwrap_or(u32::MAX),
+            bytes: self.arrived.iter().map(|number| self.plan.part(*number).len).sum(),
+        }
     }
 
     /// What was read.
@@ -214,6 +217,7 @@ impl Parts {
             .take(STREAMS + AHEAD)
             .collect();
         let mut waiting = ready.len();
+        let arrived = self.arrived();
         for (number, read) in ready {
             if self.sending.len() >= streams {
                 break;
@@ -224,6 +228,7 @@ impl Parts {
                 confirm_key: self.confirm_key.clone(),
                 part: self.plan.part(number),
                 crc64: read.crc64,
+                arrived,
             });
         }
         if !self.reading && waiting < AHEAD && streams > 0 {

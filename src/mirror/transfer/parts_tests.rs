@@ -5,7 +5,7 @@ use super::tests::{failed, known, refused, row, target};
 use super::*;
 use crate::digest::Hash;
 use crate::journal::PartRow;
-use crate::mirror::step::Part;
+use crate::mirror::step::{Arrived, Part};
 
 const MIB: u64 = 1024 * 1024;
 /// Three parts: two of 1 MiB, and a rest.
@@ -30,8 +30,10 @@ fn was_read(number: u32) -> Outcome {
     Outcome::PartRead { number, crc64: u64::from(number), full_hash: hash(byte) }
 }
 
-fn send(key: &str, number: u32) -> Step {
-    Step::SendPart { confirm_key: key.into(), part: part(number), crc64: u64::from(number) }
+/// So many parts arrived before, with so many bytes.
+fn send(key: &str, number: u32, parts: u32, bytes: u64) -> Step {
+    let (part, crc64) = (part(number), u64::from(number));
+    Step::SendPart { confirm_key: key.into(), part, crc64, arrived: Arrived { parts, bytes } }
 }
 
 fn begin(from: u64) -> (Transfer, Decision) {
@@ -49,7 +51,7 @@ fn under_way() -> Transfer {
     assert!(matches!(decision.note, Some(Note::Started { part_size: Some(MIB), .. })));
     assert_eq!(decision.next, Next::Steps(vec![read(1)]));
     let decision = transfer.on(was_read(1));
-    assert_eq!(decision.next, Next::Steps(vec![send("k", 1), read(2)]));
+    assert_eq!(decision.next, Next::Steps(vec![send("k", 1, 0, 0), read(2)]));
     transfer
 }
 
@@ -82,9 +84,9 @@ fn parts_are_sent_side_by_side_and_confirmed_together() {
     let mut transfer = under_way();
     assert_eq!(transfer.streams(), 1);
     let decision = transfer.on(was_read(2));
-    assert_eq!(decision.next, Next::Steps(vec![send("k", 2), read(3)]));
+    assert_eq!(decision.next, Next::Steps(vec![send("k", 2, 0, 0), read(3)]));
     assert_eq!(transfer.streams(), 2);
-    assert_eq!(transfer.on(was_read(3)).next, Next::Steps(vec![send("k", 3)]));
+    assert_eq!(transfer.on(was_read(3)).next, Next::Steps(vec![send("k", 3, 0, 0)]));
     for number in [3, 1] {
         let decision = transfer.on(Outcome::PartSent { number });
         assert_eq!(decision.note, Some(Note::PartSent { number }));
@@ -102,7 +104,7 @@ fn one_connection_is_used_when_others_wait_for_one() {
     assert_eq!(transfer.on(was_read(2)).next, Next::Steps(vec![read(3)]));
     assert_eq!(transfer.on(was_read(3)).next, Next::Steps(Vec::new()), "two are read ahead");
     let next = transfer.on(Outcome::PartSent { number: 1 }).next;
-    assert_eq!(next, Next::Steps(vec![send("k", 2)]));
+    assert_eq!(next, Next::Steps(vec![send("k", 2, 1, MIB)]));
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn an_upload_goes_on_with_what_the_service_has_and_what_was_read() {
     let (mut transfer, _) = Transfer::begin(target(), known(), Some(&row), 0, None);
     transfer.allow(4);
     let next = transfer.on(queried(&[(1, MIB), (2, MIB), (3, 6)])).next;
-    assert_eq!(next, Next::Steps(vec![send("old", 3), read(2)]));
+    assert_eq!(next, Next::Steps(vec![send("old", 3, 2, 2 * MIB), read(2)]));
     assert_eq!(transfer.resumed(), 2 * MIB);
 
     // Another state of the file: the old upload is cancelled.
@@ -205,7 +207,7 @@ fn parts_that_are_missing_at_the_confirm_are_asked_for_once() {
     let query = Next::Step(Step::Query { confirm_key: "k".into() });
     assert_eq!(transfer.on(incomplete()).next, query);
     let lost = Outcome::Queried { confirmed: false, parts: vec![(1, MIB), (3, 7)] };
-    assert_eq!(transfer.on(lost).next, Next::Steps(vec![send("k", 2)]));
+    assert_eq!(transfer.on(lost).next, Next::Steps(vec![send("k", 2, 2, MIB + 7)]));
     assert!(confirms(&transfer.on(Outcome::PartSent { number: 2 }), "k"));
     for _ in CONFIRM_PAUSES {
         transfer.on(incomplete());

@@ -13,7 +13,7 @@ impl Transfer {
         let Some(plan) = self.plan else { return self.drop_upload(confirm_key) };
         let parts = Parts::new(confirm_key, plan, &self.rows, arrived);
         if !self.asked_again {
-            self.resumed = parts.arrived_bytes();
+            self.resumed = parts.arrived().bytes;
         }
         self.next_parts(parts, None)
     }

@@ -72,6 +72,18 @@ pub struct Upload {
     pub since_ms: i64,
     /// How long ago that was, milliseconds.
     pub elapsed_ms: i64,
+    /// Of an upload in parts. A daemon of an earlier version does not tell.
+    #[serde(default)]
+    pub parts: Option<Parts>,
+}
+
+/// How far an upload in parts is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Parts that arrived, by whichever run.
+    pub arrived: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 impl Upload {
@@ -92,6 +104,7 @@ impl From<Progress> for Upload {
             total: progress.total,
             since_ms: progress.since_ms,
             elapsed_ms: progress.elapsed_ms,
+            parts: progress.parts.map(|parts| Parts { arrived: parts.arrived, of: parts.of }),
         }
     }
 }

@@ -276,7 +276,7 @@ impl World {
                 let (full_hash, crc64) = content.part(*part);
                 Outcome::PartRead { number: part.number, crc64, full_hash }
             }),
-            Step::SendPart { confirm_key, part, crc64 } => {
+            Step::SendPart { confirm_key, part, crc64, .. } => {
                 self.read(path, fingerprint).map(|content| {
                     let same = content.part(*part).1 == *crc64;
                     assert!(same, "an equal fingerprint is an equal content");
