@@ -314,6 +314,11 @@ mutations() {
         'if !mounted.is_empty() {' \
         'if mounted.len() > 1_000_000 {' \
         '--test it what_lies_on_a_filesystem'
+
+    $do any-name-is-a-name src/mirror/restore/plan.rs \
+        'b"." | b".." => Some(' \
+        'b"." | b".." if name.is_empty() => Some(' \
+        '--test it names_that_lead_elsewhere'
 }
 
 mutations baseline

@@ -132,7 +132,12 @@ pub(super) fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
         return;
     }
     let Body::Bytes(bytes) = &reply.body else { return };
-    if !(effect.extra_fields || effect.path_null || effect.wrong_crc64 || effect.lag_ms.is_some()) {
+    let changes = effect.extra_fields
+        || effect.path_null
+        || effect.wrong_crc64
+        || effect.lag_ms.is_some()
+        || !effect.extra_entries.is_empty();
+    if !changes {
         return;
     }
     let Ok(mut value) = serde_json::from_slice::<Value>(bytes) else { return };
@@ -155,6 +160,9 @@ pub(super) fn spoil(reply: &mut Reply, effect: &Effect, now_ms: i64) {
                 entry["creationTime"].as_str().is_some_and(|at| at <= visible.as_str())
             });
         }
+    }
+    if let Some(contents) = value["contents"].as_array_mut() {
+        contents.extend(effect.extra_entries.iter().cloned());
     }
     reply.body = Body::Bytes(Bytes::from(value.to_string()));
 }

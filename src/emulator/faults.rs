@@ -88,6 +88,9 @@ pub(super) struct Effect {
     pub(super) rename: bool,
     /// Answer another crc64 than the content has.
     pub(super) wrong_crc64: bool,
+    /// Show these in a listing too, word for word, wherever they may lead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) extra_entries: Vec<serde_json::Value>,
     /// Leave entries younger than this out of listings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lag_ms: Option<i64>,

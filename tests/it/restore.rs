@@ -1,8 +1,10 @@
 //! The way back: what was mirrored comes out of the library again, and nothing else is written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -259,6 +261,105 @@ fn nothing_is_written_where_it_must_not_be() {
     restore(&bed, &["--to", text(&full), "--into", "--overwrite"], 0);
     assert_eq!(fs::read(full.join("top")).unwrap(), b"content");
     assert_eq!(diff(&bed.root(), &full), format!("Only in {}: other\n", full.display()));
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_named_and_never_followed() {
+    let bed = Bed::new();
+    bed.write("good", "content");
+    bed.write("sub/good", "content");
+    bed.ends(&["sync"], 0);
+    let absolute = bed.path("escaped");
+    let names =
+        ["..", ".", "", "a/b", "../escaped", "sub/../../escaped", text(&absolute), "a\0b", "/"];
+    let entries: Vec<Value> = names
+        .iter()
+        .flat_map(|name| {
+            let file = json!({"name": name, "type": "file", "size": "7", "crc64": "1"});
+            [file, json!({"name": name, "type": "dir"})]
+        })
+        .collect();
+    bed.fault(json!({"route": "directory.list", "effect": {"extra_entries": entries}}));
+    bed.forget_requests();
+    let before = walk(bed.tmp.path());
+    let to = bed.path("back");
+    let said = restore(&bed, &["--to", text(&to)], 3);
+    // In both folders, and nobody asked for any of them.
+    assert_eq!(
+        said["files"],
+        json!({"restored": 2, "kept": 0, "in_the_way": 0, "failed": 36, "strangers": 0})
+    );
+    let failed = said["failed"].as_array().unwrap();
+    for name in names {
+        for path in [name.to_owned(), format!("sub/{name}")] {
+            let found: Vec<_> = failed.iter().filter(|one| one["path"] == path.as_str()).collect();
+            assert_eq!(found.len(), 2, "{path:?} in {said}");
+            assert!(
+                found[0]["reason"].as_str().unwrap().contains("no folder can hold it"),
+                "{said}"
+            );
+        }
+    }
+    let asked = |route| {
+        let mut paths = bed.asked_about(route);
+        paths.sort();
+        paths
+    };
+    assert_eq!(asked("directory.list"), ["backup", "backup/sub"]);
+    assert_eq!(asked("file.info"), ["backup/good", "backup/sub/good"]);
+    assert_eq!(diff(&bed.root(), &to), "");
+    let (out, _) = bed.ends(&["restore", "--into", "--to", text(&to)], 3);
+    assert!(
+        out.contains("failed sub/..: ") && out.contains("a\\u{0}b: its name holds a zero byte"),
+        "{out}"
+    );
+    let mut after = walk(bed.tmp.path());
+    after.retain(|path, _| !path.starts_with("back"));
+    let paths = |all: &BTreeMap<String, Option<Vec<u8>>>| all.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(paths(&after), paths(&before), "beside the target nothing came");
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn a_full_target_is_told_and_gone_on_with_when_there_is_room() {
+    let bed = Bed::new();
+    bed.write("first", noise(500_000, 2));
+    bed.write("large", noise(6_000_000, 1));
+    bed.ends(&["sync"], 0);
+    let back = bed.path("back");
+    fs::create_dir(&back).unwrap();
+    // A filesystem that nobody else sees, and that is gone with the last process in there.
+    let script = "mount -t tmpfs -o size=4m none \"$2\" || exit 99
+        \"$0\" -c \"$1\" restore --to \"$2/x\"; echo \"ended with $?\"
+        ls \"$2/x\"
+        mount -o remount,size=16m \"$2\"
+        \"$0\" -c \"$1\" restore --to \"$2/x\"; echo \"then with $?\"
+        diff -r \"$3\" \"$2/x\" && ls -A \"$2/x\" | wc -l";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    command.arg(env!("CARGO_BIN_EXE_smh-mirror")).arg(bed.path("config.toml"));
+    let output = command.arg(&back).arg(bed.root()).output().unwrap();
+    if !output.status.success() && output.stdout.is_empty() {
+        println!("left out: this machine does not let the test mount a filesystem");
+        return;
+    }
+    let out = String::from_utf8(output.stdout).unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    let (full, rest) = out.split_once("ended with 1\n").unwrap_or_else(|| panic!("{out}\n{err}"));
+    assert!(
+        err.contains("No space left on device")
+            && err.contains("make room")
+            && err.contains("/back/x/"),
+        "{err}"
+    );
+    assert!(err.contains("run the same command again"), "{err}");
+    let (there, rest) = rest.split_once("restored ").unwrap();
+    assert!(!full.contains("restored large") && !there.contains("large"), "{out}");
+    assert!(rest.ends_with("then with 0\n2\n"), "{out}\n{err}");
+    // What was there is not fetched again: of the large file about half.
+    let fetched = rest.split_once("restored into").unwrap().1.split_once('(').unwrap().1;
+    let mib: f64 = fetched.split_once(" MiB fetched").unwrap().0.parse().unwrap();
+    assert!(mib < 4.0, "{out}");
 }
 
 #[test]

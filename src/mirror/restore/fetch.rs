@@ -112,8 +112,8 @@ pub(super) async fn fetch(shared: &Arc<Shared>, wanted: &Wanted) -> Result<Fetch
     }
     let key = key(&wanted.remote, size, told);
     let mut partial = {
-        let key = key.clone();
-        blocking(shared, move |shared| shared.target.partial(&key)).await?
+        let (key, path) = (key.clone(), wanted.local.clone());
+        blocking(shared, move |shared| shared.target.partial(&key, &path)).await?
     };
     if partial.len() > size {
         partial = blocking(shared, move |_| partial.restart().map(|()| partial)).await?;

@@ -11,7 +11,7 @@ use crate::digest::Crc64;
 pub(super) struct Partial {
     file: File,
     key: String,
-    /// Where it lies, for messages.
+    /// Where it will be, for messages.
     shown: String,
     len: u64,
     crc: Crc64,

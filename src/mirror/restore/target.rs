@@ -236,8 +236,8 @@ impl Target {
         Ok(if len == size && crc.finish() == crc64 { There::Same } else { There::Other })
     }
 
-    /// What there is of a content already; `key` names it.
-    pub(super) fn partial(&self, key: &str) -> Result<Partial, LocalError> {
+    /// What there is already of the content that is for `path`; `key` names it.
+    pub(super) fn partial(&self, key: &str, path: &RelPath) -> Result<Partial, LocalError> {
         let shown = || format!("{}/{SCRATCH}/{key}", self.path.display());
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -253,7 +253,7 @@ impl Target {
             )));
         }
         let (len, crc) = sum(&mut file).map_err(|error| broken(&error, "read", &shown()))?;
-        Ok(Partial::new(file, key.to_owned(), shown(), len, crc))
+        Ok(Partial::new(file, key.to_owned(), self.shown(path), len, crc))
     }
 
     /// Gives a complete content its name. It is on the disk before that, and the name is taken only if nothing has it,
