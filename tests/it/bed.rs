@@ -88,13 +88,22 @@ pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The same; what was waited for is told as it is in the end.
-pub(crate) fn until_or<T>(what: impl FnOnce() -> String, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until_or<T>(what: impl FnOnce() -> String, look: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look)
+}
+
+/// The same, for as long as that.
+pub(crate) fn until_within<T>(
+    patience: Duration,
+    what: impl FnOnce() -> String,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let began = now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > patience {
             panic!("waited in vain for: {}", what());
         }
         std::thread::sleep(Duration::from_millis(20));

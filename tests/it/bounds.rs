@@ -43,9 +43,12 @@ fn fill(bed: &Bed, files: usize) {
 }
 
 pub(crate) fn peak_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    kib(pid, "VmHWM:").unwrap()
+}
+
+/// Memory of a process, by its name in the words of the kernel; `None`: it ended.
+pub(crate) fn kib(pid: u32, key: &str) -> Option<u64> {
+    number(Path::new(&format!("/proc/{pid}/status")), key)
 }
 
 fn descriptors(pid: u32) -> usize {

@@ -18,6 +18,7 @@ mod failing;
 mod hooks;
 mod linking;
 mod logs;
+mod long_multipart;
 mod matrix;
 mod metrics;
 mod mirroring;
