@@ -7,13 +7,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 use super::uploads::{kept, some_parts};
+use crate::journal::MirrorStatus;
 use crate::mirror::{self, Event, Observer, Sending, Sent};
 use crate::wording::counted;
 
 /// How often a bar moves while nothing ends, as during a large file.
 const BEAT: Duration = Duration::from_millis(500);
 /// Characters of a path that are shown beside a bar.
-const PATH_MAX: usize = 40;
+const PATH_MAX: usize = 24;
 
 /// Shows the events of a pass.
 pub(super) struct Progress {
@@ -24,6 +25,8 @@ pub(super) struct Progress {
     ended: u64,
     /// What is on its way, for the bar.
     sending: Option<Arc<Sending>>,
+    /// Bytes of it that no time was needed for in this pass.
+    before: u64,
     /// What came of it.
     pub(super) done: Done,
 }
@@ -54,11 +57,30 @@ impl Progress {
             bar.set_message("scanning");
             bar
         });
-        Progress { bar, quiet, waiting: 0, ended: 0, sending: None, done: Done::default() }
+        Progress {
+            bar,
+            quiet,
+            waiting: 0,
+            ended: 0,
+            sending: None,
+            before: 0,
+            done: Done::default(),
+        }
     }
 
-    /// The bar shows what of these uploads left.
-    pub(super) fn follow(&mut self, sending: Arc<Sending>) {
+    /// Whether there is a bar.
+    pub(super) fn is_bar(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// The bar shows what of these uploads left, and how far the way is from the beginning on: these mirrors have files
+    /// that an earlier run found and did not send.
+    pub(super) fn follow(&mut self, sending: Arc<Sending>, mirrors: &[MirrorStatus]) {
+        let Some(bar) = &self.bar else { return };
+        for MirrorStatus { counts, .. } in mirrors {
+            self.waiting += counts.pending + counts.uploading + counts.retrying;
+            bar.inc_length(counts.pending_bytes);
+        }
         self.sending = Some(sending);
     }
 
@@ -164,6 +186,11 @@ impl Observer for Progress {
         // A file that has just ended may be counted twice for a moment.
         let all = bar.length().unwrap_or(u64::MAX);
         bar.set_position(self.ended.saturating_add(sent).min(all));
+        // What arrived long ago says nothing of the speed.
+        let before = now.iter().map(|upload| upload.before).sum();
+        if std::mem::replace(&mut self.before, before) < before {
+            bar.reset_eta();
+        }
         bar.set_message(message(self.waiting, &now));
     }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::progress::Progress;
 use super::status_view::{self, View};
-use super::{Exit, Failure, Global, dry_run, output, runtime};
+use super::{Exit, Failure, Global, dry_run, output, runtime, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::journal::Reader;
+use crate::journal::{ConditionKind, ConditionRow, MirrorStatus, Reader};
 use crate::mirror::{Finished, run as run_loop};
 use crate::service::{
     Assembled, Mode, assemble, init_logging, open_journal, prepare, stop_on_signals,
@@ -40,14 +40,11 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let stop = stop_on_signals().map_err(anyhow::Error::from)?;
-        let Assembled { engine, shell, facts } = assemble(
-            config,
-            open_journal(config, &prepared, clock)?,
-            Mode::Once,
-            clock,
-            Arc::default(),
-        )?;
-        progress.follow(shell.sending());
+        let opened = open_journal(config, &prepared, clock)?;
+        let left = if progress.is_bar() { left(config, clock)? } else { Vec::new() };
+        let Assembled { engine, shell, facts } =
+            assemble(config, opened, Mode::Once, clock, Arc::default())?;
+        progress.follow(shell.sending(), &left);
         run_loop(engine, shell, facts, clock, stop, &mut progress)
             .await
             .map_err(|error| Failure::from(anyhow::Error::from(error)))
@@ -82,6 +79,20 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
         )),
         Finished::Drained => Ok(view.exit()),
     }
+}
+
+/// The mirrors with what is left to be done in each, as far as the journal knows and this pass may.
+fn left(config: &Config, clock: Clock) -> Result<Vec<MirrorStatus>, Failure> {
+    let reader = Reader::open(&config.state_dir).map_err(unexpected)?;
+    let mut mirrors = reader.unfinished().map_err(unexpected)?;
+    let now_ms = clock.now().unix_ms;
+    mirrors.retain(|status| {
+        let configured = config.mirrors.iter().any(|mirror| mirror.name == status.known.name);
+        let mut conditions = status.conditions.iter();
+        let paused = |c: &ConditionRow| c.kind == ConditionKind::Paused && !c.is_over(now_ms);
+        configured && !conditions.any(paused)
+    });
+    Ok(mirrors)
 }
 
 fn summary(global: &Global, args: &Args, view: &View, progress: &Progress) -> Result<(), Failure> {
