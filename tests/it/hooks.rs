@@ -1,9 +1,12 @@
 //! Commands of a person that are told of trouble: few calls, whole documents, and nobody waits for them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, until};
@@ -93,6 +96,71 @@ fn fifty_files_that_fail_are_one_call_and_their_end_another() {
         (&heard[1]["event"], &heard[1]["kinds"]),
         (&json!("recovered"), &json!(["blocked"]))
     );
+}
+
+#[test]
+fn a_full_space_refused_credentials_and_an_outage_are_told_and_their_end_too() {
+    let mut bed = Bed::new();
+    let hook = keep(&bed);
+    configure(&bed, &hook, &hook);
+    bed.write("first", "x");
+    let daemon = bed.daemon_until_current();
+    let told = |bed: &Bed, kind: &str| {
+        until(&format!("{kind} is told; log:\n{}", bed.log()), || {
+            heard(bed).into_iter().find(|document| document["kind"] == kind)
+        })
+    };
+    let check = |document: &Value, about: (Value, &str, &str), says: &str| {
+        let (mirror, state, question) = about;
+        assert_eq!((&document["schema"], &document["event"]), (&json!(1), &json!("trouble")));
+        assert_eq!((&document["mirror"], &document["state"]), (&mirror, &json!(state)));
+        assert_eq!((&document["count"], &document["paths"]), (&json!(1), &json!([])));
+        assert!(document["since"].is_string() && document["at"].is_string(), "{document}");
+        assert!(document["message"].as_str().unwrap().contains(says), "{document}");
+        assert!(document["command"].as_str().unwrap().ends_with(question), "{document}");
+    };
+
+    bed.call("POST", "/_emulator/options", Some(json!({"quota": 1})));
+    bed.write("large", "too much");
+    check(&told(&bed, "quota"), (json!("docs"), "behind", " errors"), "full");
+    bed.call("POST", "/_emulator/options", Some(json!({"quota": null})));
+
+    bed.fault(
+        json!({"route": "file.start", "effect": {"status": 403, "code": "InvalidAccessToken"}}),
+    );
+    bed.write("second", "y");
+    check(&told(&bed, "auth"), (Value::Null, "auth", " doctor"), "InvalidAccessToken");
+    bed.no_faults();
+    bed.ends(&["retry"], 0);
+    bed.until_current();
+
+    bed.stop_emulator();
+    bed.write("third", "z");
+    until("offline", || (bed.mirror()["state"] == "offline").then_some(()));
+    // Five minutes are not waited for: the journal is told that they are over, and a new file is a reason to look.
+    let journal = Connection::open(bed.path("state/journal.db")).unwrap();
+    journal.busy_timeout(Duration::from_secs(10)).unwrap();
+    let earlier = "UPDATE condition SET since_ms = since_ms - 300000 WHERE kind = 'offline'";
+    assert_eq!(journal.execute(earlier, []).unwrap(), 1);
+    bed.write("fourth", "z");
+    check(&told(&bed, "offline"), (Value::Null, "offline", " doctor"), "cannot connect");
+    bed.start_emulator();
+    bed.ends(&["retry"], 0);
+    bed.until_current();
+    until(&format!("the ends are told; log:\n{}", bed.log()), || {
+        let heard = heard(&bed);
+        let over = heard.iter().filter(|document| document["event"] == "recovered");
+        let kinds: BTreeSet<&str> = over
+            .flat_map(|document| document["kinds"].as_array().unwrap())
+            .map(|kind| kind.as_str().unwrap())
+            .collect();
+        (kinds == BTreeSet::from(["auth", "offline", "quota"])).then_some(())
+    });
+    assert_eq!(daemon.stop(), Some(0));
+    let heard = heard(&bed);
+    assert_eq!(heard.iter().filter(|document| document["event"] == "trouble").count(), 3);
+    let said = format!("{heard:?}");
+    assert!(!said.contains("emulator-secret") && !said.contains("access_token"), "{said}");
 }
 
 #[test]
