@@ -28,6 +28,14 @@ pub enum Share {
     Large,
 }
 
+impl Share {
+    /// That of a file of so many bytes.
+    #[must_use]
+    pub fn of(size: u64) -> Share {
+        if size < LARGE { Share::Small } else { Share::Large }
+    }
+}
+
 impl Turn<'_> {
     /// One file.
     ///
@@ -203,22 +211,30 @@ impl Turn<'_> {
             Share::Large => ("file_due_large", "f.size >= 8388608"),
         };
         let mut statement = self.tx.prepare_cached(&format!(
-            "SELECT {COLUMNS}, d.mirror_id, d.path, d.created_at_ms IS NOT NULL, d.next_at_ms IS ?3
+            "SELECT {COLUMNS}, {DUE_COLUMNS}
                FROM file f INDEXED BY {index} JOIN dir d ON d.id = f.dir_id
               WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms <= ?1 AND {size}
                 AND d.mirror_id IN ({})
               ORDER BY f.next_at_ms LIMIT ?2",
             mirrors.join(", ")
         ))?;
-        let rows = statement.query_map(params![now_ms, to_sql_limit(limit), NEVER_MS], |row| {
-            Ok(DueFile {
-                file: file_row(row)?,
-                mirror: MirrorId(row.get(COLUMN_COUNT)?),
-                dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT + 1)?),
-                dir_created: row.get(COLUMN_COUNT + 2)?,
-                dir_blocked: row.get(COLUMN_COUNT + 3)?,
-            })
-        })?;
+        let rows = statement.query_map(params![now_ms, to_sql_limit(limit), NEVER_MS], due_file)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// At most `limit` files that are due, of any mirror and size, those first that became so last.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn newest_due(&self, now_ms: i64, limit: usize) -> Result<Vec<DueFile>, JournalError> {
+        // Nothing is filtered here, or it would read on and on for a mirror that has none.
+        let mut statement = self.tx.prepare_cached(&format!(
+            "SELECT {COLUMNS}, {DUE_COLUMNS}
+               FROM file f INDEXED BY file_due JOIN dir d ON d.id = f.dir_id
+              WHERE f.next_at_ms IS NOT NULL AND f.next_at_ms <= ?1
+              ORDER BY f.next_at_ms DESC LIMIT ?2"
+        ))?;
+        let rows = statement.query_map(params![now_ms, to_sql_limit(limit), NEVER_MS], due_file)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -234,6 +250,19 @@ impl Turn<'_> {
             )?
             .query_row([now_ms, NEVER_MS], |row| row.get(0))?)
     }
+}
+
+/// What [`due_file`] reads behind [`COLUMNS`]; the third parameter is [`NEVER_MS`].
+const DUE_COLUMNS: &str = "d.mirror_id, d.path, d.created_at_ms IS NOT NULL, d.next_at_ms IS ?3";
+
+fn due_file(row: &Row<'_>) -> rusqlite::Result<DueFile> {
+    Ok(DueFile {
+        file: file_row(row)?,
+        mirror: MirrorId(row.get(COLUMN_COUNT)?),
+        dir_path: RelPath::from_bytes(row.get(COLUMN_COUNT + 1)?),
+        dir_created: row.get(COLUMN_COUNT + 2)?,
+        dir_blocked: row.get(COLUMN_COUNT + 3)?,
+    })
 }
 
 /// Reads a row of [`COLUMNS`].

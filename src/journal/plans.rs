@@ -68,6 +68,7 @@ fn everything(turn: &Turn<'_>) -> Result<(), JournalError> {
     for share in [Share::Small, Share::Large] {
         turn.due_files(&[mirror], share, 5, 10)?;
     }
+    turn.newest_due(5, 10)?;
     turn.set_unsure(&id, 5)?;
     turn.next_file_due(5)?;
     turn.due_dirs(mirror, 5, 10)?;

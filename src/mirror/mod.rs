@@ -1,6 +1,6 @@
 //! The heart: what to do about a difference between disk and library, and doing it.
 //!
-//! Pure: `plan`, `transfer`, `step`, `backoff`, `brakes`, `limiter`, `gate`, `quota`, `audit_page`,
+//! Pure: `plan`, `transfer`, `step`, `backoff`, `brakes`, `limiter`, `gate`, `queue`, `quota`, `audit_page`,
 //! `verdict`. Deterministic: `engine`.
 //! Shell: `shell`, `run`, `audit`. The way back is a room of its own: [`restore`].
 
@@ -14,6 +14,7 @@ mod facts;
 mod gate;
 mod limiter;
 mod plan;
+mod queue;
 mod quota;
 mod requests;
 pub mod restore;

@@ -31,6 +31,7 @@ use super::facts::{DirJobId, Effect, Fact, Finished, JobId, Load, TransferId, Tu
 use super::gate::Gate;
 use super::limiter::Limiter;
 use super::plan::Rest;
+use super::queue::Queue;
 use super::quota::Quota;
 use super::requests::Retry;
 use super::settings::Settings;
@@ -74,8 +75,8 @@ struct Core {
     dir_keys: HashSet<DirId>,
     /// Entries that are held in memory: waiting here, parked, or in a transfer.
     held: HashSet<EntryId>,
-    small: Vec<DueFile>,
-    large: Vec<DueFile>,
+    small: Queue,
+    large: Queue,
     /// Files that wait for their directory.
     parked: BTreeMap<DirId, Vec<DueFile>>,
     /// Remote directories that are being listed, and the files that wait for that.
@@ -106,7 +107,8 @@ struct Core {
     /// When to look whether mirrors are adopted, monotonic milliseconds.
     adopt_check_at_ms: i64,
     next_number: u64,
-    picks: u64,
+    /// When the newest of what is due may be looked at again, monotonic milliseconds.
+    newest_at_ms: i64,
     /// Files that were not still for one read although their patience was over: no cap before this time, in
     /// milliseconds since the Unix epoch.
     restless: HashMap<EntryId, i64>,
@@ -284,8 +286,8 @@ impl Engine {
                 first_mirror: 0,
                 dir_keys: HashSet::new(),
                 held: HashSet::new(),
-                small: Vec::new(),
-                large: Vec::new(),
+                small: Queue::default(),
+                large: Queue::default(),
                 parked: BTreeMap::new(),
                 listings: HashMap::new(),
                 unlisted: BTreeMap::new(),
@@ -306,7 +308,7 @@ impl Engine {
                 orphans_at_ms: Some(0),
                 adopt_check_at_ms: 0,
                 next_number: 0,
-                picks: 0,
+                newest_at_ms: 0,
                 restless: HashMap::new(),
                 overtaken: BTreeSet::new(),
                 throttled: BTreeMap::new(),

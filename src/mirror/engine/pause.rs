@@ -52,7 +52,7 @@ impl Core {
         let id = state.id;
         // What waits in memory goes back to the journal.
         for waiting in [&mut self.small, &mut self.large] {
-            for due in waiting.extract_if(.., |due| due.mirror == id) {
+            for due in waiting.remove(id) {
                 self.held.remove(&due.file.id);
             }
         }

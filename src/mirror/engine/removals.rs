@@ -149,7 +149,8 @@ impl Core {
             && !self.relocations.values().any(|job| job.mirror == index)
             && self.candidates.iter().all(|candidate| candidate.mirror != index)
             && !self.transfers.values().any(|active| active.mirror == index)
-            && !self.small.iter().chain(&self.large).any(|due| due.mirror == id)
+            && !self.small.has(id)
+            && !self.large.has(id)
             && !self.unscanned.iter().any(|due| due.mirror == id)
     }
 

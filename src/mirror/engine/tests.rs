@@ -20,6 +20,7 @@ use crate::tree::{Absent, DirMark, Found, Kind, RootId, Watching};
 /// Some directory.
 const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false });
 
+mod fairness;
 mod names;
 mod pausing;
 mod seeing;

@@ -5,10 +5,12 @@ use super::{Active, Core, Work};
 use crate::clock::Now;
 use crate::failure::Class;
 use crate::journal::{
-    DueFile, EntryId, JournalError, LARGE, NEVER_MS, Share, TroubleRow, UploadRow, UploadStage,
+    DueFile, EntryId, JournalError, LARGE, MirrorId, NEVER_MS, Share, TroubleRow, UploadRow,
+    UploadStage,
 };
 use crate::mirror::facts::{Effect, TransferId};
 use crate::mirror::gate::Blame;
+use crate::mirror::queue::Queue;
 use crate::mirror::quota::Room;
 use crate::mirror::step::{Failure, Outcome, Step};
 use crate::mirror::transfer::{Decision, Known, Next, Note, Transfer};
@@ -19,8 +21,10 @@ use crate::tree::local_path;
 const WINDOW: usize = 1024;
 /// Large files keep a quarter of the slots busy, so that neither kind waits for the other.
 const LARGE_SHARE: usize = 4;
-/// Every so many picks the file that waits longest is next, so that a large one among the small never starves.
-const OLDEST_EVERY: u64 = 4;
+/// While not all that is due is in memory, so many of the newest are looked at, for mirrors that have nothing there.
+const NEWEST: usize = 64;
+/// Not more often than this: on a busy daemon it is hardly a row a turn.
+const NEWEST_EVERY_MS: i64 = 1_000;
 /// A request without an answer has its effect, if it ever has one, within this time.
 const LATE_MS: i64 = 2_000;
 /// A cancel that failed is tried again after this.
@@ -53,12 +57,14 @@ impl Core {
         // What is parked waits for something that may take long, and nobody else has to wait for that.
         let parked: usize = self.parked.values().map(Vec::len).sum();
         let mut more = false;
+        let mut all = true;
         for share in [Share::Small, Share::Large] {
-            let waiting = match share {
-                Share::Small => self.small.len(),
-                Share::Large => self.large.len(),
-            };
-            if waiting >= WINDOW / 4 || self.held.len().saturating_sub(parked) >= 8 * WINDOW {
+            let waiting = self.queue(share).len();
+            if self.held.len().saturating_sub(parked) >= 8 * WINDOW {
+                return Ok(more);
+            }
+            if waiting >= WINDOW / 4 {
+                all = false;
                 continue;
             }
             // Those in memory are among those that wait longest.
@@ -67,10 +73,45 @@ impl Core {
             more |= due.len() == limit;
             self.take_due(work, share, due)?;
         }
-        // The smallest is taken first, from the end.
-        self.small.sort_unstable_by_key(|due| std::cmp::Reverse(due.file.seen.size));
-        self.large.sort_unstable_by_key(|due| std::cmp::Reverse(due.file.seen.size));
+        if !all || more {
+            self.take_newest(work, &mirrors)?;
+        }
         Ok(more)
+    }
+
+    /// Those that wait longest may all be of one mirror. Of a mirror that has nothing in memory meanwhile, what became
+    /// due just now is taken too: it need not wait until all of the other is sent.
+    fn take_newest(
+        &mut self,
+        work: &mut Work<'_>,
+        mirrors: &[MirrorId],
+    ) -> Result<(), JournalError> {
+        let shares = [Share::Small, Share::Large].map(|share| {
+            let lacking = mirrors.iter().copied().filter(|id| !self.queue(share).has(*id));
+            (share, lacking.collect::<Vec<_>>())
+        });
+        let nobody_lacks = shares.iter().all(|(_, lacking)| lacking.is_empty());
+        if mirrors.len() < 2 || nobody_lacks || work.now.mono_ms < self.newest_at_ms {
+            return Ok(());
+        }
+        self.newest_at_ms = work.now.mono_ms.saturating_add(NEWEST_EVERY_MS);
+        let mut newest = work.turn.newest_due(work.now.unix_ms, NEWEST)?;
+        for (share, lacking) in shares {
+            let wanted = newest.extract_if(.., |due| {
+                Share::of(due.file.seen.size) == share && lacking.contains(&due.mirror)
+            });
+            let wanted = wanted.collect();
+            self.take_due(work, share, wanted)?;
+        }
+        Ok(())
+    }
+
+    /// The line in memory of a share.
+    fn queue(&self, share: Share) -> &Queue {
+        match share {
+            Share::Small => &self.small,
+            Share::Large => &self.large,
+        }
     }
 
     fn take_due(
@@ -116,15 +157,13 @@ impl Core {
     }
 
     fn next_due(&mut self, now: Now) -> Option<DueFile> {
-        self.picks = self.picks.wrapping_add(1);
         let slots = self.limiter.slots(now.mono_ms).min(self.upload_slots(now.unix_ms));
         let large_running =
             self.transfers.values().filter(|a| a.transfer.fingerprint.size >= LARGE).count();
-        let oldest = self.picks.is_multiple_of(OLDEST_EVERY);
         if !self.large.is_empty() && large_running < (slots / LARGE_SHARE).max(1) {
-            return take(&mut self.large, oldest);
+            return self.large.take();
         }
-        take(&mut self.small, oldest).or_else(|| take(&mut self.large, oldest))
+        self.small.take().or_else(|| self.large.take())
     }
 
     fn begin_transfers(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
@@ -431,15 +470,4 @@ impl Active {
             step,
         }
     }
-}
-
-/// The smallest, which is the last; or the one that waits longest.
-fn take(waiting: &mut Vec<DueFile>, oldest: bool) -> Option<DueFile> {
-    if !oldest {
-        return waiting.pop();
-    }
-    let at =
-        waiting.iter().enumerate().min_by_key(|(_, due)| due.file.next_at_ms).map(|(at, _)| at)?;
-    // The order by size matters to the other picks.
-    Some(waiting.remove(at))
 }
