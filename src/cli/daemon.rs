@@ -22,7 +22,12 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Who works on the state now; asks the kernel, never the daemon.
     pub(super) fn find(config: &Config) -> Result<Option<Daemon>, Failure> {
-        let holder = StateLock::holder(&config.state_dir).map_err(|error| {
+        Daemon::find_in(&config.state_dir)
+    }
+
+    /// The same, of a state folder.
+    pub(super) fn find_in(state_dir: &Path) -> Result<Option<Daemon>, Failure> {
+        let holder = StateLock::holder(state_dir).map_err(|error| {
             let denied = matches!(&error, LockError::Io { source, .. }
                 if source.kind() == std::io::ErrorKind::PermissionDenied);
             Failure::new(if denied { Exit::Permission } else { Exit::Unexpected }, error)
@@ -33,7 +38,7 @@ impl Daemon {
             let holder = note.unwrap_or_else(unnamed);
             let stopped = std::fs::read_to_string(format!("/proc/{}/stat", holder.pid))
                 .is_ok_and(|stat| is_stopped(&stat));
-            let stuck = StateLock::is_stuck(&config.state_dir);
+            let stuck = StateLock::is_stuck(state_dir);
             Daemon { holder, stopped, stuck }
         }))
     }

@@ -49,7 +49,7 @@ impl Wrong {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let daemon = Daemon::find(&config)?;
     let mut asked = Vec::new();
     for path in &args.paths {

@@ -35,7 +35,7 @@ struct Answer<'c> {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let daemon = Daemon::find(&config)?;
     let reader = super::reader(&config)?;
     let known = Known::of(&config, reader.as_ref(), &args.path)?;

@@ -22,7 +22,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = match args.quiet {
+        true => global.load_in_force()?.config,
+        false => global.load_to_ask()?,
+    };
     let clock = Clock::start();
     let daemon = Daemon::find(&config)?;
     let reader = super::reader(&config)?;

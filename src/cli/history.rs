@@ -20,7 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let place = args.path.as_ref().map(|path| need(&config, path)).transpose()?;
     let mut happened = Vec::new();
     if let Some(reader) = super::reader(&config)? {

@@ -28,7 +28,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let known = match reader(&config)? {
         Some(reader) => reader.snapshot(Reader::mirrors).map_err(unexpected)?,
         None => Vec::new(),
@@ -68,7 +68,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
 }
 
 pub(super) fn answer(global: &Global, args: &AnswerArgs, approve: bool) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let hold = match reader(&config)? {
         Some(reader) => reader.hold(args.id).map_err(unexpected)?,
         None => None,

@@ -74,7 +74,7 @@ impl Limit {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     match &args.limit {
         None => show(global, &config),
         Some(text) => set(global, &config, text),

@@ -15,6 +15,7 @@ mod explain_next;
 mod health;
 mod history;
 mod holds;
+mod in_force;
 mod known;
 mod limit;
 mod locate;
@@ -49,6 +50,7 @@ use crate::config::{Config, Environment, kind_of};
 use crate::journal::{JournalError, LockError, Reader};
 use crate::service::{MetricsError, ServiceError};
 pub use exit::{Exit, Failure};
+use in_force::{InForce, in_force};
 
 /// Keeps local folders mirrored, one way, in a Tencent Cloud SMH media library.
 #[derive(Debug, Parser)]
@@ -83,10 +85,26 @@ impl Global {
         Ok(Config::load(&Config::locate(self.config(), &env)?, &env)?)
     }
 
-    /// The configuration for who only asks: the secret may be out of reach.
+    /// The configuration in the file, for who never talks to the service: the secret may be out of reach.
     fn load_without_secret(&self) -> Result<Config, Failure> {
         let env = Environment::from_process();
         Ok(Config::load_without_secret(&Config::locate(self.config(), &env)?, &env)?)
+    }
+
+    /// The configuration for who asks about the work, or acts on it. Where the one in the file is wrong, the daemon works
+    /// on with the one that it read before, and that is what is meant: it is said, and used.
+    fn load_to_ask(&self) -> Result<Config, Failure> {
+        let InForce { config, refused } = self.load_in_force()?;
+        if let Some(refused) = refused {
+            output::warn(&refused);
+        }
+        Ok(config)
+    }
+
+    /// The same, without a word.
+    fn load_in_force(&self) -> Result<InForce, Failure> {
+        let env = Environment::from_process();
+        in_force(&Config::locate(self.config(), &env)?, &env)
     }
 }
 

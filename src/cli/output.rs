@@ -33,6 +33,12 @@ pub(super) fn colour(stream: &impl IsTerminal) -> bool {
         && stream.is_terminal()
 }
 
+/// Says on stderr what a person should know beside the answer.
+#[expect(clippy::print_stderr, reason = "the answer on stdout stays what programs read")]
+pub(super) fn warn(text: &str) {
+    eprintln!("warning: {text}");
+}
+
 /// Writes a line about something that happens. `false`: nobody reads any more, and the work goes on.
 pub(super) fn line(text: &str) -> bool {
     print_line(text).is_ok()

@@ -32,7 +32,7 @@ pub(super) struct ResumeArgs {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let names: Vec<&str> = named(&config, &args.mirrors)?.iter().map(|m| m.name.as_str()).collect();
     // Asked for now: a daemon that takes it later must not count from then.
     let now_ms = Clock::start().now().unix_ms;
@@ -74,7 +74,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
 }
 
 pub(super) fn resume(global: &Global, args: &ResumeArgs) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let names: Vec<&str> = named(&config, &args.mirrors)?.iter().map(|m| m.name.as_str()).collect();
     let taken = request::leave(&config, |folder| {
         names.iter().map(|name| Resume { mirror: (*name).to_owned() }.leave(folder)).collect()

@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let mut wanted = Vec::new();
     for path in &args.wanted {
         wanted.push(meant(&config, path)?);

@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let mut below = Vec::new();
     for path in &args.paths {
         below.push(need(&config, path)?);

@@ -32,7 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret()?;
+    let config = global.load_to_ask()?;
     let clock = Clock::start();
     let mut before = Before::default();
     if args.watch {

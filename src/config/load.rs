@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -14,7 +15,7 @@ use super::document::{Reader, Section, kind_name, line_of};
 use super::draft::{Draft, Secrets};
 use super::error::{Report, Wrong};
 use super::{
-    Auth, Config, ConfigError, Environment, Hooks, Log, Metrics, Mirror, Remote, Transfer,
+    Auth, Config, ConfigError, Environment, Hooks, Log, Metrics, Mirror, Remote, Text, Transfer,
     defaults, units, values, words,
 };
 
@@ -39,6 +40,29 @@ impl Config {
     /// As [`Config::load`], but not because of a secret that is missing or cannot be read.
     pub fn load_without_secret(path: &Path, env: &Environment) -> Result<Config, ConfigError> {
         load(path, env, Secrets::NotNeeded)
+    }
+
+    /// What was read before from the file at `path`, as the daemon has it that was started with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load_without_secret`].
+    pub fn of_text(path: &Path, text: &str, env: &Environment) -> Result<Config, ConfigError> {
+        from_text(text, Report::new(path), env, Secrets::NotNeeded).map_err(ConfigError::Invalid)
+    }
+
+    /// Where the journal lives by a file that is wrong elsewhere, as far as it can be made out.
+    #[must_use]
+    pub fn state_dir_at_least(path: &Path, env: &Environment) -> Option<PathBuf> {
+        let mut bytes = Vec::new();
+        File::open(path).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let (table, _) = DeTable::parse_recoverable(&text);
+        let named = table.get_ref().iter().find(|(key, _)| key.get_ref() == "state_dir");
+        match named {
+            Some((_, value)) => values::path(value.get_ref()).ok(),
+            None => env.default_state_dir(),
+        }
     }
 }
 
@@ -75,7 +99,7 @@ pub(super) fn from_text(
     };
     let config = read(&mut reader, &table, env, secrets);
     if reader.report.problems.is_empty() {
-        return Ok(Config { lines: reader.lines, ..config });
+        return Ok(Config { lines: reader.lines, text: Text(Arc::from(text)), ..config });
     }
     let mut problems = reader.report.problems;
     problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
@@ -104,6 +128,7 @@ fn read(
         log: log(reader, &top),
         metrics: metrics(reader, &top),
         lines: super::Lines::default(),
+        text: Text(Arc::from("")),
     }
 }
 

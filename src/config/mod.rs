@@ -39,7 +39,7 @@ pub use secret_error::{SecretError, SecretTrouble};
 pub use temporary::TEMPORARY_NAMES;
 pub use types::{
     Auth, Config, Delete, Hooks, Log, LogFormat, MaxDelete, Metrics, Mirror, Names, Remote,
-    Symlinks, Transfer, WatchMode,
+    Symlinks, Text, Transfer, WatchMode,
 };
 
 /// Reads a duration like `1h30m`.

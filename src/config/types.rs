@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BandwidthLimit, Lines, SecretSource, values};
@@ -28,6 +29,18 @@ pub struct Config {
     pub metrics: Metrics,
     /// Where in the file the keys stand, for messages.
     pub lines: Lines,
+    /// What was read.
+    pub text: Text,
+}
+
+/// The text of a configuration. It may hold the password of a proxy, so it is never shown.
+#[derive(Clone, PartialEq)]
+pub struct Text(pub Arc<str>);
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text of {} bytes", self.0.len())
+    }
 }
 
 impl Config {

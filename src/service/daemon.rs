@@ -78,6 +78,7 @@ pub async fn daemon(
     reloads: Reloads,
 ) -> Result<Finished, DaemonError> {
     let config = Arc::new(config);
+    prepared.live.set_config(&config);
     let (current, in_force) = watch::channel(Arc::clone(&config));
     let metrics = Metrics::serve(in_force.clone(), clock)?;
     let status = Arc::new(Status::default());
@@ -204,6 +205,7 @@ impl Daemon<'_> {
         self.begun = true;
         self.telling.goes_on();
         self.prepared.live.set_sending(shell.sending());
+        self.prepared.live.set_config(&config);
         self.status.begin();
         if let Err(error) = self.prepared.lock.set_stuck(false) {
             tracing::warn!(%error, "cannot tell readers that the journal is written again");
@@ -240,6 +242,7 @@ impl Daemon<'_> {
                         } else {
                             let old = std::mem::replace(&mut self.config, Arc::clone(&wish.config));
                             self.current.send_replace(Arc::clone(&self.config));
+                            self.prepared.live.set_config(&self.config);
                             self.status.note(None);
                             wish.applied(&old);
                             systemd::ready();

@@ -202,6 +202,7 @@ fn needs_a_run(old: &Config, new: &Config) -> bool {
     let rest = Config {
         file: new.file.clone(),
         lines: new.lines.clone(),
+        text: new.text.clone(),
         hooks: new.hooks.clone(),
         log: new.log.clone(),
         metrics: new.metrics,

@@ -210,6 +210,31 @@ fn a_reload_says_what_came_of_it() {
     bed.configure("settle_max = \"soon\"");
     let (_, err) = bed.ends(&["reload"], 78);
     assert!(err.contains("settle_max") && err.contains("keeps the configuration"), "{err}");
+    // It works on with the old one, and who asks is answered by that, and told.
+    let file = bed.root().join("a.bak");
+    let file = file.to_str().unwrap();
+    let wrong = fs::read_to_string(bed.path("config.toml")).unwrap();
+    for text in [wrong.as_str(), &format!("{wrong}\nsettle = = 1\n")] {
+        fs::write(bed.path("config.toml"), text).unwrap();
+        for args in [&["status"][..], &["health"], &["errors"], &["history"], &["explain", file]] {
+            let (_, err) = bed.ends(args, 0);
+            for part in ["warning: ", "config.toml:", "smh-mirror reload"] {
+                assert!(err.contains(part), "{args:?}: {err}");
+            }
+        }
+        let (out, err) = bed.ends(&["health", "-q"], 0);
+        assert_eq!((out.as_str(), err.as_str()), ("", ""));
+        let (out, _) = bed.ends(&["status", "--json"], 0);
+        let status: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(status["mirrors"][0]["state"], "current", "{status}");
+        bed.ends(&["pause"], 0);
+        bed.ends(&["resume"], 0);
+    }
+    // One that cannot answer: what is wrong is all that is known.
+    daemon.signal(Signal::STOP);
+    let (_, err) = bed.ends(&["status"], 78);
+    assert!(err.contains("cannot be asked") && err.contains("correct the file"), "{err}");
+    daemon.signal(Signal::CONT);
     // Only the daemon knows what is wrong with this one: it reads the secret.
     bed.configure("");
     fs::remove_file(bed.path("secret")).unwrap();

@@ -30,6 +30,8 @@ pub enum Ask {
     Uploads,
     /// Read the configuration again, and say what came of it.
     Reload,
+    /// The text of the configuration in force, for who finds a wrong one in the file.
+    Configuration,
 }
 
 /// The line that the daemon answers.
@@ -51,6 +53,8 @@ pub enum Answer {
     Reloaded(String),
     /// The new configuration is refused: why, in words.
     Refused(String),
+    /// The text of the configuration in force.
+    Configuration(String),
     /// The daemon does not understand the request, or cannot answer it: why, in words.
     Failed(String),
 }
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_is_understood() {
-        for ask in [Ask::Uploads, Ask::Reload] {
+        for ask in [Ask::Uploads, Ask::Reload, Ask::Configuration] {
             let mut line = serde_json::to_vec(&Request { version: VERSION, ask }).unwrap();
             line.push(b'\n');
             assert_eq!(understood(&line), Ok(ask));

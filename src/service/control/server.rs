@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::message::{Answer, Ask, REQUEST_MAX, Reply, Upload, VERSION, understood};
 use super::place;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Text};
 use crate::journal::Holder;
 use crate::mirror::Sending;
 use crate::service::assemble::Prepared;
@@ -28,12 +28,26 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(in crate::service) struct Live {
     sending: Mutex<Option<Arc<Sending>>>,
+    /// The text of the configuration in force.
+    text: Mutex<Option<Text>>,
 }
 
 impl Live {
     /// Another run sends from now on.
     pub(in crate::service) fn set_sending(&self, sending: Arc<Sending>) {
         *self.sending.lock().unwrap_or_else(PoisonError::into_inner) = Some(sending);
+    }
+
+    /// Another configuration is in force.
+    pub(in crate::service) fn set_config(&self, config: &Config) {
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.text.clone());
+    }
+
+    fn configuration(&self) -> Answer {
+        match &*self.text.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(text) => Answer::Configuration(text.0.to_string()),
+            None => Answer::Failed("the daemon is starting; try again".to_owned()),
+        }
     }
 
     fn uploads(&self) -> Vec<Upload> {
@@ -135,6 +149,7 @@ impl Daemon {
         let Ok(Ok(_)) = read else { return };
         let answer = match understood(&line) {
             Ok(Ask::Uploads) => Answer::Uploads(self.live.uploads()),
+            Ok(Ask::Configuration) => self.live.configuration(),
             Ok(Ask::Reload) => match self.reload.ask().await {
                 Ok(applied) => Answer::Reloaded(applied.to_string()),
                 Err(refused @ Refused::Invalid(_)) => Answer::Refused(refused.to_string()),
