@@ -195,7 +195,8 @@ fn on_disk(place: &Place<'_>) -> String {
         Some(target) => format!("a symbolic link to {target}: {what}"),
         None => what,
     };
-    if explained.at == place.path {
+    // Of a missing root the path is told.
+    if explained.at == place.path || explained.at.is_root() {
         what
     } else {
         format!("{what} at {}, which decides for everything in it", explained.at)

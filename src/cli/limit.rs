@@ -136,7 +136,11 @@ fn set(global: &Global, config: &Config, text: &str) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let what = match limit {
-        None => format!("the limit of the configuration ({})", config.transfer.bandwidth_limit),
+        None => format!(
+            "bandwidth_limit = {:?} of {}",
+            config.transfer.bandwidth_limit.to_string(),
+            config.file.display()
+        ),
         Some(limit) => format!("{:?}", limit.to_string()),
     };
     output::print_line(&match taken {

@@ -83,8 +83,12 @@ pub(super) fn tries(trouble: &TroubleRow) -> String {
 /// its message says what to do.
 pub(super) fn after_condition(kind: &str) -> &'static str {
     match kind {
-        "offline" => "everything waits; the service is asked again by itself",
-        "auth" => "everything waits; tried again by itself, slowly, once the credentials are right",
+        "offline" => {
+            "everything waits; the service is asked again by itself; if it lasts, see `smh-mirror doctor`"
+        }
+        "auth" => {
+            "everything waits; `smh-mirror doctor` looks at the credentials; tried again by itself, slowly, and at once after `smh-mirror retry`"
+        }
         "quota" => {
             "files wait, and one is tried within the hour; make room, then `smh-mirror retry`"
         }

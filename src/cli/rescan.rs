@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::locate::need;
+use super::locate::locate;
 use super::request::{self, Taken};
 use super::status_view::put_path;
 use super::{Exit, Failure, Global, output};
@@ -56,7 +56,15 @@ fn meant(config: &Config, wanted: &Path) -> Result<Rescan, Failure> {
     if let Some(mirror) = mirror {
         return Ok(whole(&mirror.name));
     }
-    let (mirror, path) = need(config, wanted)?;
+    let Some((mirror, path)) = locate(config, wanted) else {
+        let names: Vec<&str> = config.mirrors.iter().map(|mirror| mirror.name.as_str()).collect();
+        let said = anyhow::anyhow!(
+            "{} is no mirror and belongs to none; name a mirror ({}), or something in its folder",
+            wanted.display(),
+            names.join(", ")
+        );
+        return Err(Failure::new(Exit::Usage, said));
+    };
     Ok(Rescan { mirror: mirror.name.clone(), path })
 }
 

@@ -146,7 +146,10 @@ fn asked<'c>(config: &'c Config, what: &[PathBuf]) -> Result<(&'c Mirror, Vec<Re
 
 fn which(config: &Config) -> String {
     let names: Vec<&str> = config.mirrors.iter().map(|mirror| mirror.name.as_str()).collect();
-    format!("there are several mirrors; name one of them first: {}", names.join(", "))
+    format!(
+        "there are several mirrors; name one of them first ({}), or what to restore by its whole path, from / on",
+        names.join(", ")
+    )
 }
 
 /// What no restore may write to, and what it is.

@@ -334,7 +334,13 @@ impl View {
                     false => "will be tried again".to_owned(),
                 };
                 let name = path.in_mirror(&mirror.name);
-                lines.push(format!("{name}: {} ({next})", trouble.message));
+                let counts = &status.counts;
+                let all = counts.blocked + counts.retrying + counts.retrying_directories;
+                let more = match all.saturating_sub(1) {
+                    0 => String::new(),
+                    more => format!("; {more} more failed, see `smh-mirror errors`"),
+                };
+                lines.push(format!("{name}: {} ({next}){more}", trouble.message));
             }
         }
         lines.extend(self.limit.line());

@@ -23,17 +23,17 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
                 .to_owned(),
         ];
     }
-    let mut reasons: Vec<String> = status
-        .conditions
-        .iter()
-        .filter(|condition| verdict::stops(condition))
-        .map(stopped)
-        .collect();
+    let stopping = status.conditions.iter().filter(|condition| verdict::stops(condition));
+    let (root, others): (Vec<_>, Vec<_>) =
+        stopping.partition(|condition| condition.kind == ConditionKind::Root);
+    // As for the word: what holds it comes first.
+    let mut reasons: Vec<String> = root.into_iter().map(stopped).collect();
     reasons.extend(status.holds.iter().map(|hold| {
         let why = hold.told(status.counts.planned_deletes);
         let since = output::time(hold.since_ms);
         format!("held since {since}: {why} (hold {}, see `smh-mirror holds`)", hold.id)
     }));
+    reasons.extend(others.into_iter().map(stopped));
     if let Some(message) = evidence.audit.and_then(|audit| audit.root.as_ref()) {
         // The daemon may have said the same.
         if status.conditions.iter().all(|condition| condition.message != *message) {
@@ -66,7 +66,8 @@ pub(super) fn reasons(evidence: &Evidence<'_>) -> Vec<String> {
     }
     let retrying = counts.retrying + counts.retrying_directories;
     if retrying > 0 {
-        reasons.push(format!("{retrying} failed and will be tried again"));
+        let entries = counted(retrying, "entry");
+        reasons.push(format!("{entries} failed and will be tried again, see `smh-mirror errors`"));
     }
     if counts.failed_deletes > 0 {
         let copies = counted(counts.failed_deletes, "copy");
@@ -293,6 +294,37 @@ mod tests {
         check(&status(), true, Some(&audit(|a| a.gone = 1)), "syncing");
         check(&status(), true, Some(&audit(|a| a.unreadable = 1)), "behind");
         check(&status(), true, Some(&audit(|a| a.root = Some("r".into()))), "held");
+    }
+
+    #[test]
+    fn what_the_word_is_about_is_the_first_reason() {
+        let condition = |kind| ConditionRow {
+            mirror: None,
+            kind,
+            since_ms: 1,
+            message: "m".into(),
+            until_ms: None,
+        };
+        let status = with(|s| {
+            s.conditions = [ConditionKind::Quota, ConditionKind::Root].map(condition).to_vec();
+        });
+        let evidence =
+            Evidence { status: Some(&status), same: true, worker: Worker::Daemon, audit: None };
+        let said = reasons(&evidence);
+        let began = ["held since 1970", "quota since 1970"];
+        assert!(said.iter().zip(began).all(|(said, began)| said.starts_with(began)), "{said:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_called_unseen() {
+        let path = |name: &str| crate::relpath::RelPath::from_bytes(name.into());
+        let mut audit = Audit { unreadable: 1, ..Audit::default() };
+        audit.examples.push((Finding::Unreadable, path("d")));
+        assert_eq!(found(&audit).as_deref(), Some("1 entry on disk cannot be read, e.g. d"));
+        audit.gone = 2;
+        audit.examples.push((Finding::Gone, path("a")));
+        let said = "on disk and not seen yet: 2 gone, e.g. a (gone); 1 entry on disk cannot be read, e.g. d";
+        assert_eq!(found(&audit).as_deref(), Some(said));
     }
 
     #[test]

@@ -69,11 +69,12 @@ impl View {
             |what| Some(extra(what).to_owned()),
         );
         if let Some((class, message)) = &report.stopped {
-            lines.push(format!(
-                "{}: nothing more is known: {}",
-                self.name,
-                stopped(*class, message)
-            ));
+            let nothing = report.files + report.directories == 0;
+            let known = if nothing { "nothing was compared" } else { "nothing more is known" };
+            lines.push(format!("{}: {known}: {}", self.name, stopped(*class, message)));
+            if nothing {
+                return lines.join("\n");
+            }
         }
         lines.push(self.sum());
         lines.join("\n")

@@ -36,7 +36,7 @@ pub struct Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another instance works on it.
-    #[error("{} is in use by another smh-mirror{}", path.display(), holder.as_ref().map(|h| format!(" (pid {})", h.pid)).unwrap_or_default())]
+    #[error("{} is in use by another smh-mirror{}; if that is the daemon, it does the work by itself: ask it with `smh-mirror status`, or stop it first", path.display(), holder.as_ref().map(|h| format!(" (pid {})", h.pid)).unwrap_or_default())]
     Held {
         /// The state folder.
         path: PathBuf,

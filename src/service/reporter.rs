@@ -138,12 +138,20 @@ impl Observer for Reporter {
                 }
             }
             Event::Stopped { mirror: Some(mirror), message } => {
-                tracing::error!(mirror, "{mirror}: {message}")
+                tracing::error!(
+                    mirror,
+                    "{mirror}: held: {message} (nothing is concluded from that; it goes on by itself)"
+                )
             }
             Event::Stopped { mirror: None, message } => {
-                tracing::error!("everything waits: {message}")
+                tracing::error!(
+                    "everything waits: {message}; it is tried again by itself, and `smh-mirror doctor` looks for the cause"
+                )
             }
-            Event::Resumed { .. } => tracing::info!("going on"),
+            Event::Resumed { mirror: Some(mirror) } => {
+                tracing::info!(mirror, "{mirror}: no longer held, it goes on")
+            }
+            Event::Resumed { mirror: None } => tracing::info!("going on"),
         }
     }
 

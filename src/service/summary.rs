@@ -42,13 +42,15 @@ impl Summary {
 
     fn tell(&mut self, now_ms: i64) {
         let Done { files, bytes, deleted, failed } = std::mem::take(&mut self.done);
-        let mut said = format!("mirrored {} ({})", counted(files, "file"), counted(bytes, "byte"));
-        if deleted > 0 {
-            said.push_str(&format!(", deleted {}", counted(deleted, "copy")));
-        }
-        if failed > 0 {
-            said.push_str(&format!(", {} failed", counted(failed, "try")));
-        }
+        let said: Vec<String> = [
+            (files, format!("mirrored {} ({})", counted(files, "file"), counted(bytes, "byte"))),
+            (deleted, format!("deleted {}", counted(deleted, "copy"))),
+            (failed, format!("{} failed", counted(failed, "try"))),
+        ]
+        .into_iter()
+        .filter_map(|(count, words)| (count > 0).then_some(words))
+        .collect();
+        let said = said.join(", ");
         tracing::info!(files, bytes, deleted, failed, "{said}");
         self.due_at_ms = None;
         self.told_at_ms = Some(now_ms);

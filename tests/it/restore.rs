@@ -57,6 +57,12 @@ fn what_the_library_does_not_have_makes_no_folder() {
     assert!(out.contains("failed nope: it is not in the library"), "{out}");
     assert!(out.contains("nothing was restored into"), "{out}");
     assert!(!bed.path("new").exists());
+    // Nor does one that cannot even ask.
+    let token = fs::read(bed.path("secret")).unwrap();
+    bed.secret("wrong");
+    bed.ends(&["restore", "docs", "--to", text(&to)], 12);
+    assert!(!bed.path("new").exists());
+    fs::write(bed.path("secret"), token).unwrap();
     // A folder that was there before stays.
     fs::create_dir_all(&to).unwrap();
     bed.ends(&["restore", "docs", "nope", "--to", text(&to)], 3);

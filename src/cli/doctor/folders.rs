@@ -14,6 +14,7 @@ use crate::tree::{
     Absent, Kind, Lister, Watcher, fd_gives_hints, remote_name, watch_budget, watch_limit,
     watches_of_others,
 };
+use crate::wording::counted;
 
 /// Counting stops here: no kernel is asked for more watches.
 const MOST_DIRECTORIES: u64 = 2_000_000;
@@ -231,7 +232,8 @@ pub(super) fn judge_watches(wanted: Wanted, allowed: Allowed) -> Check {
     let budget = watch_budget(allowed.limit, allowed.others);
     let least = if wanted.complete { "" } else { "at least " };
     let facts = format!(
-        "{least}{directories} directories to watch; the kernel allows {limit} watches to this user, others hold {others}, the budget is half of the rest: {budget}"
+        "{least}{} to watch; the kernel allows {limit} watches to this user, others hold {others}, the budget is half of the rest: {budget}",
+        counted(directories, "directory")
     );
     // Room to grow, and for others.
     let enough = directories.saturating_mul(2).saturating_add(others);

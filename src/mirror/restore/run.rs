@@ -122,11 +122,12 @@ pub async fn run(
     // The token ends by itself if nobody answers now.
     let _ = tokio::time::timeout(LEAVE, shared.client.leave()).await;
     // What can be gone on with is kept.
+    let nothing_came = sums.restored + sums.kept + sums.folders + sums.fetched_bytes == 0;
     let leaves = match ended == Ended::Through && sums.failed == sums.hopeless {
-        true if sums.failed > 0 && sums.restored + sums.kept + sums.folders == 0 => {
-            Leaves::NoTarget
-        }
+        true if nothing_came && sums.failed > 0 => Leaves::NoTarget,
         true => Leaves::Nothing,
+        // There is nothing to go on with.
+        false if nothing_came && shared.target.is_new() => Leaves::NoTarget,
         false => Leaves::Unfinished,
     };
     let closed = tokio::task::spawn_blocking(move || match Arc::try_unwrap(shared) {

@@ -202,6 +202,11 @@ impl Target {
         Ok(Target { path: path.to_path_buf(), made, root, scratch, description: file })
     }
 
+    /// Whether it was made by this process.
+    pub(super) fn is_new(&self) -> bool {
+        !self.made.is_empty()
+    }
+
     /// Where an entry is, for messages.
     fn shown(&self, path: &RelPath) -> String {
         format!("{}/{path}", self.path.display())
