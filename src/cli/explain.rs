@@ -14,7 +14,7 @@ use super::verdict;
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
-use crate::journal::{ConditionRow, FileRow, PartsDone, TroublePath};
+use crate::journal::{ConditionRow, FileRow, PartsDone, Reader, TroublePath};
 use crate::tree::{Absent, Kind, Skip, forbidden};
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,8 @@ struct Answer<'c> {
     known: Known<'c>,
     trouble: Option<TroublePath>,
     conditions: Vec<ConditionRow>,
+    /// Of what is gone: why its copy waits for a person, and since when.
+    holds: Vec<(i64, String)>,
     daemon: Option<Daemon>,
     rule: Option<RuleAt>,
     now_ms: i64,
@@ -42,6 +44,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     let mut answer = Answer {
         trouble: None,
         conditions: Vec::new(),
+        holds: Vec::new(),
         daemon,
         rule: known.place.as_ref().and_then(|place| RuleAt::of(&config, place)),
         now_ms: Clock::start().now().unix_ms,
@@ -53,6 +56,16 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
         answer.trouble = reader.trouble(mirror.id, &place.path).map_err(unexpected)?;
         answer.conditions = reader.conditions(mirror.id).map_err(unexpected)?;
         answer.conditions.retain(|condition| !condition.is_over(answer.now_ms));
+        if place.file.as_ref().is_some_and(|file| file.delete_at_ms.is_some()) {
+            let mirrors = reader.snapshot(Reader::unfinished).map_err(unexpected)?;
+            let of_mirror = mirrors.iter().filter(|status| status.known.id == mirror.id);
+            answer.holds = of_mirror
+                .flat_map(|status| {
+                    let planned = status.counts.planned_deletes;
+                    status.holds.iter().map(move |hold| (hold.since_ms, hold.told(planned)))
+                })
+                .collect();
+        }
     }
     if global.json {
         output::print_json(&answer.to_json())?;
@@ -82,6 +95,7 @@ impl Answer<'_> {
             delete_at_ms: place
                 .and_then(|place| place.file.as_ref())
                 .and_then(|file| file.delete_at_ms),
+            held: !self.holds.is_empty(),
         })
     }
 
@@ -128,6 +142,9 @@ impl Answer<'_> {
         for condition in &self.conditions {
             fact(verdict::word(condition.kind), verdict::since(condition));
         }
+        for (since_ms, why) in &self.holds {
+            fact("held", format!("since {}: {why}", output::time(*since_ms)));
+        }
         fact("next", self.next());
         lines.join("\n")
     }
@@ -137,6 +154,10 @@ impl Answer<'_> {
         let mut value = self.known.to_json();
         let upload = place.and_then(|place| place.file.as_ref()).and_then(|file| file.upload);
         let conditions: Vec<Value> = self.conditions.iter().map(condition_json).collect();
+        let holds = self.holds.iter();
+        let holds: Vec<Value> = holds
+            .map(|(since_ms, why)| json!({"since": output::time(*since_ms), "reason": why}))
+            .collect();
         let waits = self.waits();
         let more = json!({
             "schema": 1,
@@ -160,6 +181,7 @@ impl Answer<'_> {
             "waits_for": waits.map(Waits::as_str),
             "next_at": waits.and_then(Waits::until).map(output::time),
             "conditions": conditions,
+            "holds": holds,
             "next": self.next(),
         });
         if let (Some(all), Value::Object(more)) = (value.as_object_mut(), more) {

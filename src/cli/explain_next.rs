@@ -24,6 +24,8 @@ pub(super) struct Outlook<'a> {
     pub(super) idle: Option<String>,
     /// When the copy of what is gone is to be deleted.
     pub(super) delete_at_ms: Option<i64>,
+    /// That waits for a person.
+    pub(super) held: bool,
 }
 
 /// The sentence.
@@ -42,10 +44,13 @@ pub(super) fn outlook(outlook: &Outlook<'_>) -> String {
         (_, "gone") => match outlook.delete_at_ms {
             None => "nothing, unless it comes back: the copy is kept".to_owned(),
             Some(NEVER_MS) => "its copy could not be deleted: see `smh-mirror errors`".to_owned(),
-            Some(at_ms) => format!(
-                "its copy is deleted after {}, unless it comes back or deletes are held (`smh-mirror holds`)",
-                output::time(at_ms)
-            ),
+            Some(_) if outlook.held => {
+                "its copy stays until you decide, with `smh-mirror holds`, or until it comes back"
+                    .to_owned()
+            }
+            Some(at_ms) => {
+                format!("its copy is deleted after {}, unless it comes back", output::time(at_ms))
+            }
         },
         (Some(Ok(Kind::Skipped(skip))), _) => left_out(*skip, outlook.rule),
         (_, "unknown") => "nothing: there is nothing to mirror".to_owned(),
@@ -134,6 +139,7 @@ mod tests {
             condition: None,
             idle: None,
             delete_at_ms: None,
+            held: false,
         }
     }
 
@@ -155,6 +161,8 @@ mod tests {
         check(about("gone"), "the copy is kept");
         check(Outlook { delete_at_ms: Some(0), ..about("gone") }, "its copy is deleted after 1970");
         check(Outlook { delete_at_ms: Some(NEVER_MS), ..about("gone") }, "could not be deleted");
+        let held = Outlook { delete_at_ms: Some(0), held: true, ..about("gone") };
+        check(held, "stays until you decide");
         check(Outlook { waits: Some(Waits::Scan), ..about("blocked") }, "at each scan");
         let stopped = Outlook { condition: Some(&offline), ..about("pending") };
         check(stopped, "everything waits");

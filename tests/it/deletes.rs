@@ -160,7 +160,10 @@ fn too_many_at_once_wait_for_a_person() {
     remove(&bed, "top");
     bed.ends(&["sync"], 5);
     assert_eq!(deletes(&bed), 0);
-    for (args, code) in [(&["holds"][..], 0), (&["errors"], 0), (&["status"], 0), (&["health"], 5)]
+    let top = bed.root().join("top");
+    let explain = ["explain", top.to_str().unwrap()];
+    for (args, code) in
+        [(&["holds"][..], 0), (&["errors"], 0), (&["status"], 0), (&explain, 0), (&["health"], 5)]
     {
         let (out, _) = bed.ends(args, code);
         let parts = ["5 files were gone at once", "6 copies wait for the decision now"];
