@@ -11,9 +11,14 @@ pub(super) const UNEXPECTED: &str = "it failed unexpectedly; please report this"
 /// Runs a task to its end, or to `failed`.
 ///
 /// Nothing of what it worked with is used after a panic, but locks, whose poison is ignored because each holds a
-/// single map.
-pub(super) async fn task<T>(work: impl Future<Output = T>, failed: impl FnOnce() -> T) -> T {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| failed())
+/// single map. It is boxed here: every wrapper around a future holds it twice, and a step is some kilobytes large, which
+/// would be copied half a dozen times until it runs.
+pub(super) fn task<T>(
+    work: impl Future<Output = T>,
+    failed: impl FnOnce() -> T,
+) -> impl Future<Output = T> {
+    let work = AssertUnwindSafe(Box::pin(work)).catch_unwind();
+    async move { work.await.unwrap_or_else(|_| failed()) }
 }
 
 /// The same for what blocks.
