@@ -1,6 +1,7 @@
 //! The loop between engine and shell (shell): waits for facts, turns, performs.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use super::events::Event;
-use super::facts::{Fact, Finished, Load};
+use super::facts::{Fact, Finished, Load, Turned};
 use super::shell::Shell;
 use crate::clock::{Clock, to_ms};
 use crate::journal::{Journal, JournalError};
@@ -17,6 +18,10 @@ use crate::tree::News;
 
 /// Facts of one turn. Whatever waits is decided together and committed once.
 const FACTS: usize = 1024;
+/// A turn begins when as many facts wait as one in so many transfers under way reports...
+const GATHER_SHARE: usize = 4;
+/// ...or after this time.
+const GATHER: Duration = Duration::from_millis(1);
 /// Without a watcher, requests of commands are looked for this often.
 const REQUESTS_EVERY: Duration = Duration::from_secs(5);
 /// Time that uploads get to end by themselves after a stop.
@@ -78,20 +83,12 @@ async fn turns(
     // Watched first, then looked at: what is left in between is seen by one or the other.
     let look_for_requests = shell.takes_requests() && !shell.watch_requests();
     let mut waiting: Vec<Fact> = requests(shell);
+    let mut look_at_ms = clock.now().mono_ms.saturating_add(to_ms(REQUESTS_EVERY));
     let mut stopped_at_ms = None;
     let mut watched: Vec<u64> = Vec::new();
     loop {
-        let turned = {
-            let news = std::mem::take(&mut waiting);
-            let (back, turned) = tokio::task::spawn_blocking(move || {
-                let turned = engine.turn(news, clock.now());
-                (engine, turned)
-            })
-            .await
-            .map_err(|_| RunError::Engine)?;
-            engine = back;
-            turned?
-        };
+        let news = std::mem::take(&mut waiting);
+        let turned = turn(&mut engine, news, clock)??;
         shell.requests_kept();
         for event in &turned.events {
             observer.event(event);
@@ -112,7 +109,7 @@ async fn turns(
         }
         let wake = turned.wake_at_ms.map(|at| at.saturating_sub(now_ms).max(0));
         let beat = if stopped_at_ms.is_some() { Some(500) } else { observer.beat().map(to_ms) };
-        let look = look_for_requests.then_some(to_ms(REQUESTS_EVERY));
+        let look = look_for_requests.then_some(look_at_ms.saturating_sub(now_ms).max(0));
         let at_once = (!waiting.is_empty()).then_some(0);
         let sleep_ms = [wake, beat, look, at_once].into_iter().flatten().min();
         tokio::select! {
@@ -133,8 +130,13 @@ async fn turns(
             )), if sleep_ms.is_some() => {}
         }
         if look_for_requests {
-            waiting.extend(requests(shell));
+            let now_ms = clock.now().mono_ms;
+            if now_ms >= look_at_ms {
+                look_at_ms = now_ms.saturating_add(to_ms(REQUESTS_EVERY));
+                waiting.extend(requests(shell));
+            }
         }
+        gather(&mut facts, &mut waiting, turned.load.transfers).await;
         while waiting.len() < FACTS
             && let Ok(fact) = facts.try_recv()
         {
@@ -143,6 +145,29 @@ async fn turns(
         // After the facts of listings: what they watched is counted.
         count_watches(shell, &mut watched, &mut waiting);
     }
+}
+
+/// While many transfers are under way, a turn waits a moment for some more of their facts: what it costs to commit is
+/// shared by all of them. Nobody waits when few are under way.
+async fn gather(facts: &mut mpsc::Receiver<Fact>, waiting: &mut Vec<Fact>, transfers: usize) {
+    let enough = transfers / GATHER_SHARE;
+    let more =
+        async { while waiting.len() < enough && facts.recv_many(waiting, FACTS).await > 0 {} };
+    // That no more came in time is as good.
+    let _ = tokio::time::timeout(GATHER, more).await;
+}
+
+/// A turn, on this thread: it has nothing else to do, and to wake another one for each turn costs more than most turns.
+fn turn(
+    engine: &mut Engine,
+    news: Vec<Fact>,
+    clock: Clock,
+) -> Result<Result<Turned, JournalError>, RunError> {
+    tokio::task::block_in_place(|| {
+        // After a panic the engine is dropped, and its transaction is undone.
+        std::panic::catch_unwind(AssertUnwindSafe(|| engine.turn(news, clock.now())))
+            .map_err(|_| RunError::Engine)
+    })
 }
 
 /// The engine is told how many directories are watched, when that changed.
