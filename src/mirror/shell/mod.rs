@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
+use remote::Whole;
 pub use sending::{PartsSent, Progress, Sending};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -57,8 +58,8 @@ struct Inner {
     requests: Option<PathBuf>,
     /// Those that were taken, and are removed once what they ask for is written down.
     taken: Mutex<Vec<PathBuf>>,
-    /// Forms are secrets: they live here, by transfer, and nowhere else.
-    forms: Mutex<HashMap<TransferId, Form>>,
+    /// Forms are secrets: they live here, by transfer, and nowhere else. With that of a small file lies its content.
+    forms: Mutex<HashMap<TransferId, (Form, Option<Whole>)>>,
     /// The same for uploads in parts.
     signings: parts::Signings,
     facts: mpsc::Sender<Fact>,

@@ -23,10 +23,16 @@ use crate::tree::{ReadError, Reading};
 
 /// Files below this are read into memory before they are sent.
 const WHOLE: u64 = BEGINNING_LEN;
+/// Files below this are read before their form is asked for, instead of being looked at then and read later: what is sent
+/// was one state of the file either way, and a change after it is seen as one after the post is.
+const AT_ONCE: u64 = 64 * 1024;
 /// Pieces of a large file that wait for the network.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 /// A difference of the clocks is reported when it moved by more than this, in milliseconds.
 const SKEW_STEP_MS: i64 = 20_000;
+
+/// A content in memory, and its digests.
+pub(super) type Whole = (Bytes, Digest);
 
 impl Inner {
     pub(super) async fn make_directory(&self, target: Vec<String>) -> Result<(), Failure> {
@@ -105,7 +111,7 @@ impl Inner {
                 let form =
                     self.forms.lock().unwrap_or_else(PoisonError::into_inner).remove(&transfer);
                 match form {
-                    Some(form) => {
+                    Some((form, whole)) => {
                         mind_the_limit(client, &file, &form);
                         let sent = self.sending.begin(
                             transfer,
@@ -113,7 +119,7 @@ impl Inner {
                             &file.path,
                             file.fingerprint.size,
                         );
-                        post(client, &file, &form, sent.counter()).await
+                        post(client, &file, &form, whole, sent.counter()).await
                     }
                     None => Err(Outcome::Failed(Failure::new(
                         Class::Defect,
@@ -197,14 +203,25 @@ impl Inner {
         hashes: Hashes,
     ) -> Result<Outcome, Outcome> {
         let size = file.fingerprint.size;
-        let (beginning, full, digest) = hashed(file, hashes).await?;
+        let mut whole = None;
+        let (beginning, full, digest) = match hashes {
+            Hashes::None if size < AT_ONCE => {
+                let (bytes, digest) = file.blocking(Reading::whole).await?;
+                whole = Some((bytes, digest));
+                (None, None, Some(digest))
+            }
+            _ => hashed(file, hashes).await?,
+        };
         match client.start_form(remote, size, beginning, full).await.map_err(refused)? {
             Start::NeedFullHash => Ok(Outcome::NeedFullHash),
             Start::Instant(confirmed) => instant(file, digest, confirmed).await,
             Start::Form(form) => {
                 let confirm_key = form.confirm_key.clone();
                 let expires_at_ms = form.expires_at_ms;
-                self.forms.lock().unwrap_or_else(PoisonError::into_inner).insert(transfer, form);
+                self.forms
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(transfer, (form, whole));
                 Ok(Outcome::Started { confirm_key, expires_at_ms })
             }
         }
@@ -265,11 +282,15 @@ async fn post(
     client: &Client,
     file: &File,
     form: &Form,
+    whole: Option<Whole>,
     sent: Arc<AtomicU64>,
 ) -> Result<Outcome, Outcome> {
     let size = file.fingerprint.size;
     let (digest, posted) = if size < WHOLE {
-        let (bytes, digest) = file.blocking(Reading::whole).await?;
+        let (bytes, digest) = match whole {
+            Some(whole) => whole,
+            None => file.blocking(Reading::whole).await?,
+        };
         sent.fetch_add(size, Ordering::Relaxed);
         (digest, client.post_form(form, Content::Bytes(bytes)).await)
     } else {
