@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
+use super::buffers::Buffers;
 use super::entry::{Absent, DirMark, Found, Kind, Meaning, Skip, refusal};
 use super::filter::{self, BaseRules, FileRules, IGNORE_FILE, Rule};
 use super::follow::Lead;
@@ -61,6 +62,8 @@ pub struct Lister {
     leads: Mutex<Leads>,
     /// Files that were seen under more than one name.
     twins: Mutex<Twins>,
+    /// What files are read into.
+    buffers: Buffers,
 }
 
 /// What decides whether an entry is mirrored.
@@ -89,7 +92,14 @@ impl Lister {
     #[must_use]
     pub fn new(local: PathBuf, selection: Selection) -> Lister {
         let rules = BaseRules::new(&selection.exclude, selection.exclude_temporary);
-        Lister { local, rules, selection, leads: Mutex::default(), twins: Mutex::default() }
+        Lister {
+            local,
+            rules,
+            selection,
+            leads: Mutex::default(),
+            twins: Mutex::default(),
+            buffers: Buffers::default(),
+        }
     }
 
     /// Which directory the root is now.
@@ -188,7 +198,7 @@ impl Lister {
     /// # Errors
     /// It vanished, changed, or cannot be read.
     pub fn open(&self, path: &RelPath, expected: Fingerprint) -> Result<Reading, ReadError> {
-        read::open(&self.local, self.selection.follow, path, expected)
+        read::open(&self.local, self.selection.follow, path, expected, &self.buffers)
     }
 
     /// A handle on a directory at its real place, to watch it by; `None`: it is not there, or not for us.

@@ -1,5 +1,6 @@
 //! The local side: root identity, listing, watching, settling, filtering, reading. Never writes into a root.
 
+mod buffers;
 mod entry;
 mod filesystem;
 mod filter;

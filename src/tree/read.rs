@@ -5,9 +5,10 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rustix::io::Errno;
 
+use super::buffers::{Buffers, CHUNK};
 use super::entry::{Kind, Meaning, fingerprint, kind, refusal};
 use super::root::{Root, RootError};
 use super::way::{Astray, Way};
@@ -17,8 +18,6 @@ use crate::relpath::RelPath;
 
 /// A file that changes while it is read is noticed after so many bytes, not only at its end.
 const CHECK_EVERY: u64 = 16 * 1024 * 1024;
-/// Bytes read at a time.
-const CHUNK: usize = 256 * 1024;
 
 /// A file that could not be read as one state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +73,7 @@ pub struct Reading {
     file: File,
     expected: Fingerprint,
     stable: bool,
+    buffers: Buffers,
 }
 
 /// Opens the file `path` below `local`, provided that it is still `expected`. `follow`: links lead to what they point
@@ -86,6 +86,7 @@ pub(super) fn open(
     follow: bool,
     path: &RelPath,
     expected: Fingerprint,
+    buffers: &Buffers,
 ) -> Result<Reading, ReadError> {
     let root = Root::open(local).map_err(|error| match error {
         RootError::Shortage(..) => ReadError::Transient(error.to_string()),
@@ -101,7 +102,7 @@ pub(super) fn open(
         Astray::Barred(_) => ReadError::Changed,
     })?;
     let file = file.ok_or(ReadError::Changed)?;
-    let reading = Reading { file, expected, stable: root.is_stable() };
+    let reading = Reading { file, expected, stable: root.is_stable(), buffers: buffers.clone() };
     reading.check()?;
     Ok(reading)
 }
@@ -131,12 +132,9 @@ impl Reading {
         let mut left = self.expected.size;
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let mut buffer = BytesMut::zeroed(want);
-            self.file.read_exact(&mut buffer).map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => ReadError::Changed,
-                _ => ReadError::on_open(&error),
-            })?;
-            digester.update(&buffer);
+            let mut buffer = self.buffers.take(want);
+            self.read(buffer.as_mut())?;
+            digester.update(buffer.as_ref());
             left -= want as u64;
             if left == 0 || left % CHECK_EVERY < want as u64 {
                 self.check()?;
@@ -155,13 +153,13 @@ impl Reading {
     ///
     /// # Errors
     /// As [`Reading::pieces`].
-    pub fn whole(self) -> Result<(Bytes, Digest), ReadError> {
-        let mut all = BytesMut::with_capacity(usize::try_from(self.expected.size).unwrap_or(0));
-        let digest = self.pieces(|bytes| {
-            all.extend_from_slice(&bytes);
-            true
-        })?;
-        Ok((all.freeze(), digest))
+    pub fn whole(mut self) -> Result<(Bytes, Digest), ReadError> {
+        let mut all = vec![0; usize::try_from(self.expected.size).unwrap_or(0)];
+        self.read(&mut all)?;
+        let mut digester = Digester::new();
+        digester.update(&all);
+        self.check()?;
+        Ok((Bytes::from(all), digester.finish()))
     }
 
     /// The digests of all of it.
@@ -179,19 +177,22 @@ impl Reading {
     pub fn digest_beginning(mut self, len: u64) -> Result<Digest, ReadError> {
         let mut digester = Digester::new();
         let mut left = len.min(self.expected.size);
-        let mut buffer = vec![0; CHUNK];
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let part = buffer.get_mut(..want).unwrap_or_default();
-            self.file.read_exact(part).map_err(|error| match error.kind() {
-                std::io::ErrorKind::UnexpectedEof => ReadError::Changed,
-                _ => ReadError::on_open(&error),
-            })?;
-            digester.update(part);
+            let mut buffer = self.buffers.take(want);
+            self.read(buffer.as_mut())?;
+            digester.update(buffer.as_ref());
             left -= want as u64;
         }
         self.check()?;
         Ok(digester.finish())
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.file.read_exact(buffer).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => ReadError::Changed,
+            _ => ReadError::on_open(&error),
+        })
     }
 }
 
@@ -208,13 +209,12 @@ impl Reading {
         after: Option<Hash>,
     ) -> Result<Digest, ReadError> {
         let mut digester = after.map_or_else(Digester::new, Digester::after);
-        let mut buffer = vec![0; CHUNK];
         let mut done = 0;
         while done < len {
             let want = usize::try_from(len - done).unwrap_or(CHUNK).min(CHUNK);
-            let part = buffer.get_mut(..want).unwrap_or_default();
-            self.read_at(part, offset + done)?;
-            digester.update(part);
+            let mut buffer = self.buffers.take(want);
+            self.read_at(buffer.as_mut(), offset + done)?;
+            digester.update(buffer.as_ref());
             done += want as u64;
         }
         self.check()?;
@@ -237,9 +237,9 @@ impl Reading {
         let mut done = 0;
         while done < len {
             let want = usize::try_from(len - done).unwrap_or(CHUNK).min(CHUNK);
-            let mut buffer = BytesMut::zeroed(want);
-            self.read_at(&mut buffer, offset + done)?;
-            crc.update(&buffer);
+            let mut buffer = self.buffers.take(want);
+            self.read_at(buffer.as_mut(), offset + done)?;
+            crc.update(buffer.as_ref());
             done += want as u64;
             if done == len {
                 self.check()?;

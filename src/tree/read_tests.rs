@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::buffers::Buffers;
 use super::entry::fingerprint;
 use super::read::{ReadError, open};
 use crate::fingerprint::Fingerprint;
@@ -43,7 +44,8 @@ impl Place {
     }
 
     fn open(&self) -> Result<super::read::Reading, ReadError> {
-        open(self.folder.path(), false, &RelPath::from_path(Path::new("f")).unwrap(), self.seen)
+        let path = RelPath::from_path(Path::new("f")).unwrap();
+        open(self.folder.path(), false, &path, self.seen, &Buffers::default())
     }
 
     /// Reads, and has `meddle` do something after the piece number `after`. Gives the outcome and the bytes that

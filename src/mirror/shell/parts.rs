@@ -19,7 +19,7 @@ use crate::smh::{Client, RemotePath, Signing, StartParts};
 use crate::tree::ReadError;
 
 /// Pieces of a part that wait for the network.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 
 /// Signatures of the uploads in parts, by transfer. Like forms they are secrets, and live nowhere else.
 #[derive(Debug, Default)]
