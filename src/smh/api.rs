@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Client as Http, Method};
+use reqwest::{Client as Http, Method, Url};
 
 use super::error::Error;
 use super::http::{self, Answer, CALL};
@@ -21,8 +21,8 @@ const UNKNOWN: i64 = i64::MIN;
 /// The service at one endpoint.
 pub(super) struct Api {
     pub(super) http: Http,
-    /// Scheme, host and port.
-    base: String,
+    /// Scheme, host and port. To parse them anew for each call would cost more than to write its path.
+    base: Url,
     pub(super) clock: Clock,
     skew_ms: AtomicI64,
     pub(super) meter: Arc<Meter>,
@@ -30,18 +30,18 @@ pub(super) struct Api {
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Api").field("base", &self.base).finish_non_exhaustive()
+        f.debug_struct("Api").field("base", &self.base.as_str()).finish_non_exhaustive()
     }
 }
 
 impl Api {
-    pub(super) fn new(http: Http, base: String, clock: Clock, meter: Arc<Meter>) -> Api {
+    pub(super) fn new(http: Http, base: Url, clock: Clock, meter: Arc<Meter>) -> Api {
         Api { http, base, clock, skew_ms: AtomicI64::new(UNKNOWN), meter }
     }
 
     /// The scheme that forms are posted with: plain only where the endpoint is (loopback).
     pub(super) fn scheme(&self) -> &'static str {
-        if self.base.starts_with("http://") { "http" } else { "https" }
+        if self.base.scheme() == "http" { "http" } else { "https" }
     }
 
     /// How far the clock of the service is ahead of ours, by the last answer that told.
@@ -61,7 +61,7 @@ impl Api {
         body: Option<String>,
         good: &[u16],
     ) -> Result<Answer, Error> {
-        let mut call = self.http.request(method, format!("{}/api/v1{target}", self.base));
+        let mut call = self.http.request(method, self.address(target));
         call = call.timeout(CALL);
         if let Some(body) = body {
             call = call.header(CONTENT_TYPE, "application/json").body(body);
@@ -85,6 +85,17 @@ impl Api {
             self.measure(&answer, sent, received);
         }
         Err(refusal.into_error(operation))
+    }
+
+    fn address(&self, target: &str) -> Url {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let mut url = self.base.clone();
+        url.set_path(&format!("/api/v1{path}"));
+        url.set_query(query);
+        url
     }
 
     fn measure(&self, answer: &Answer, sent: Now, received: Now) {

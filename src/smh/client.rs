@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
@@ -72,7 +73,9 @@ impl Client {
         clock: Clock,
         meter: Arc<Meter>,
     ) -> Result<Client, String> {
-        let api = Arc::new(Api::new(http::build(remote)?, remote.endpoint.clone(), clock, meter));
+        let base = Url::parse(&remote.endpoint)
+            .map_err(|error| format!("remote.endpoint {}: {error}", remote.endpoint))?;
+        let api = Arc::new(Api::new(http::build(remote)?, base, clock, meter));
         Ok(Client {
             tokens: Tokens::new(Issuer::new(Arc::clone(&api), remote, grant)),
             api,

@@ -30,6 +30,8 @@ const STALL: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(120);
 /// Values of a form of this length and more are taken for secrets.
 pub(super) const SECRET_LEN: usize = 16;
+/// Room for the fields of a form, in bytes: some two kilobytes are usual.
+const FIELDS: usize = 4096;
 /// How often the watchdog looks.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -145,7 +147,7 @@ pub(super) async fn post(
 
 /// Every entry of the form in the order received, and the head of the part `file`.
 fn prefix(form: &Form, boundary: &str) -> Result<Bytes, Error> {
-    let mut bytes = BytesMut::new();
+    let mut bytes = BytesMut::with_capacity(FIELDS);
     for (name, value) in &form.form.0 {
         if name.contains(['"', '\r', '\n']) {
             return Err(Error::local(
@@ -154,12 +156,17 @@ fn prefix(form: &Form, boundary: &str) -> Result<Bytes, Error> {
                 "the service handed out a form field whose name cannot be sent",
             ));
         }
-        bytes.put_slice(
-            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n")
-                .as_bytes(),
-        );
-        bytes.put_slice(value.as_bytes());
-        bytes.put_slice(b"\r\n");
+        for piece in [
+            "--",
+            boundary,
+            "\r\nContent-Disposition: form-data; name=\"",
+            name,
+            "\"\r\n\r\n",
+            value,
+            "\r\n",
+        ] {
+            bytes.put_slice(piece.as_bytes());
+        }
     }
     bytes.put_slice(
         format!(
