@@ -42,6 +42,7 @@ pub struct Root {
     fd: OwnedFd,
     path: PathBuf,
     id: RootId,
+    device: u64,
     stable: bool,
 }
 
@@ -97,7 +98,7 @@ impl Root {
         let kind = filesystem::magic(&fd).map_err(error)?;
         let stable = !UNSTABLE.contains(&u64::from(kind));
         let id = RootId { inode: stat.st_ino, fsid: filesystem.f_fsid };
-        Ok(Root { fd, path: path.to_path_buf(), id, stable })
+        Ok(Root { fd, path: path.to_path_buf(), id, device: stat.st_dev, stable })
     }
 
     /// Whether nothing is in it.
@@ -115,6 +116,11 @@ impl Root {
             }
         })?;
         Ok(entries.take(1).count() == 0)
+    }
+
+    /// Where it lies, while it is there.
+    pub(super) fn device(&self) -> u64 {
+        self.device
     }
 
     /// The directory itself.

@@ -89,8 +89,8 @@ pub(super) struct Seen {
 impl<'a> Way<'a> {
     /// At the root.
     pub(super) fn at_root(root: &'a Root, follow: bool) -> Result<Way<'a>, Errno> {
-        let fd = rustix::fs::openat(root.fd(), ".", HANDLE, Mode::empty())?;
-        let mark = Mark::of(&rustix::fs::fstat(&fd)?);
+        let fd = rustix::io::fcntl_dupfd_cloexec(root.fd(), 0)?;
+        let mark = Mark { device: root.device(), inode: root.id().inode };
         Ok(Way { root, follow, fd, real: RelPath::root(), marks: vec![mark], jumps: Vec::new() })
     }
 
