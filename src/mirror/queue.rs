@@ -20,7 +20,9 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Line {
-    files: Vec<DueFile>,
+    /// Boxed, since one is often taken from the middle, and a row is some hundred bytes.
+    #[expect(clippy::vec_box, reason = "they are moved more often than they are read")]
+    files: Vec<Box<DueFile>>,
     /// The smallest is the last.
     in_order: bool,
     picks: u64,
@@ -31,7 +33,7 @@ impl Queue {
     pub(super) fn push(&mut self, due: DueFile) {
         let line = self.lines.entry(due.mirror).or_default();
         line.in_order = false;
-        line.files.push(due);
+        line.files.push(Box::new(due));
     }
 
     /// How many files wait.
@@ -65,7 +67,8 @@ impl Queue {
 
     /// What waited of this mirror, which does not wait any more.
     pub(super) fn remove(&mut self, mirror: MirrorId) -> Vec<DueFile> {
-        self.lines.remove(&mirror).map(|line| line.files).unwrap_or_default()
+        let line = self.lines.remove(&mirror);
+        line.into_iter().flat_map(|line| line.files).map(|due| *due).collect()
     }
 }
 
@@ -77,12 +80,12 @@ impl Line {
             self.in_order = true;
         }
         if !self.picks.is_multiple_of(OLDEST_EVERY) {
-            return self.files.pop();
+            return self.files.pop().map(|due| *due);
         }
         let waits = self.files.iter().enumerate().min_by_key(|(_, due)| due.file.next_at_ms);
         let at = waits.map(|(at, _)| at)?;
         // The order by size matters to the other picks.
-        Some(self.files.remove(at))
+        Some(*self.files.remove(at))
     }
 }
 
