@@ -1,7 +1,9 @@
-//! What the library knows of a content: computed while it arrives. Sheet sections 3 and 4.
+//! What the library knows of a content: computed while it arrives, but for the full hash of what is large. Sheet
+//! sections 3 and 4.
 
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
 
 use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::Md5;
@@ -15,51 +17,45 @@ pub(super) const MIB: u64 = 1 << 20;
 pub(super) struct Sums {
     pub(super) size: u64,
     pub(super) beginning_hash: String,
-    pub(super) full_hash: String,
+    /// The chained hash of all of it; `None`: it is larger than the beginning, and nobody asked yet. Few contents are
+    /// ever asked for by their hash, and all would pay for it.
+    pub(super) full_hash: Option<String>,
     pub(super) crc64: u64,
     pub(super) md5: String,
 }
 
 /// Computes the sums of a content that comes in pieces.
 pub(super) struct Summing {
-    chained: Chained,
+    joining: Joining,
     md5: Md5,
 }
 
 impl Summing {
     pub(super) fn new() -> Summing {
-        Summing { chained: Chained::new(), md5: Md5::new() }
+        Summing { joining: Joining::new(), md5: Md5::new() }
     }
 
     pub(super) fn add(&mut self, piece: &[u8]) {
         self.md5.update(piece);
-        self.chained.add(piece);
+        self.joining.add(piece);
     }
 
     pub(super) fn done(self) -> Sums {
-        self.chained.done(hex::encode(self.md5.finalize()))
+        self.joining.done(hex::encode(self.md5.finalize()))
     }
 }
 
 /// The same without the MD5, which COS does not know of a content that came in parts.
 #[derive(Clone)]
-pub(super) struct Chained {
+pub(super) struct Joining {
     size: u64,
-    chain: Sha256,
-    in_block: u64,
-    beginning: Option<String>,
+    beginning: Sha256,
     crc: Crc,
 }
 
-impl Chained {
-    pub(super) fn new() -> Chained {
-        Chained {
-            size: 0,
-            chain: Sha256::new(),
-            in_block: 0,
-            beginning: None,
-            crc: Crc::new(CrcAlgorithm::Crc64Xz),
-        }
+impl Joining {
+    pub(super) fn new() -> Joining {
+        Joining { size: 0, beginning: Sha256::new(), crc: Crc::new(CrcAlgorithm::Crc64Xz) }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -67,37 +63,43 @@ impl Chained {
     }
 
     pub(super) fn add(&mut self, piece: &[u8]) {
+        let fits = usize::try_from(MIB.saturating_sub(self.size)).unwrap_or(usize::MAX);
+        self.beginning.update(piece.get(..fits).unwrap_or(piece));
         self.size += piece.len() as u64;
         self.crc.update(piece);
-        let mut rest = piece;
-        while !rest.is_empty() {
-            // A block is closed when the next one begins: the last may be full.
-            if self.in_block == MIB {
-                let link = std::mem::take(&mut self.chain).finalize();
-                if self.beginning.is_none() {
-                    self.beginning = Some(hex::encode(link));
-                }
-                self.chain.update(link);
-                self.in_block = 0;
-            }
-            let fits = usize::try_from(MIB - self.in_block).unwrap_or(usize::MAX).min(rest.len());
-            let (head, tail) = rest.split_at(fits);
-            self.chain.update(head);
-            self.in_block += fits as u64;
-            rest = tail;
-        }
     }
 
     /// `md5`: what stands for the MD5 of the content.
     pub(super) fn done(self, md5: String) -> Sums {
-        let full_hash = hex::encode(self.chain.finalize());
+        let beginning_hash = hex::encode(self.beginning.finalize());
         Sums {
             size: self.size,
-            beginning_hash: self.beginning.unwrap_or_else(|| full_hash.clone()),
-            full_hash,
+            full_hash: (self.size <= MIB).then(|| beginning_hash.clone()),
+            beginning_hash,
             crc64: self.crc.finalize(),
             md5,
         }
+    }
+}
+
+/// The full hash of a stored content: that of each MiB with the hash of what comes before it, in raw bytes, in front.
+pub(super) fn full_hash(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut block = Vec::new();
+    let mut link: Option<Vec<u8>> = None;
+    loop {
+        block.clear();
+        (&mut file).take(MIB).read_to_end(&mut block)?;
+        // Nothing has a hash too; but behind a content that ends on a boundary there is no empty block.
+        if block.is_empty()
+            && let Some(link) = link
+        {
+            return Ok(hex::encode(link));
+        }
+        let mut hash = Sha256::new();
+        hash.update(link.as_deref().unwrap_or_default());
+        hash.update(&block);
+        link = Some(hash.finalize().to_vec());
     }
 }
 
@@ -147,7 +149,12 @@ mod tests {
                 summing.add(piece);
             }
             let sums = summing.done();
-            assert_eq!((sums.full_hash.as_str(), sums.crc64), (full, crc64), "{len}");
+            let stored = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(stored.path(), &bytes).expect("written");
+            let hash = full_hash(stored.path()).expect("read");
+            assert_eq!((hash.as_str(), sums.crc64), (full, crc64), "{len}");
+            let small = bytes.len() as u64 <= MIB;
+            assert_eq!(sums.full_hash.as_deref(), small.then_some(full), "{len}");
         }
     }
 }

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::content::{self, Sums};
 use super::faults::Rule;
 use super::library::Node;
 use super::reply::{Answer, Reply, refuse};
 use super::store::Store;
+
+/// For whoever looks at the tree: what was not computed yet is computed now. Nothing if the content cannot be read.
+fn full_hash(store: &Store, path: &[String], sums: &Sums) -> Option<String> {
+    sums.full_hash.clone().or_else(|| content::full_hash(&store.object(path)).ok())
+}
 
 pub(super) fn handle(
     store: &Store,
@@ -49,7 +55,7 @@ pub(super) fn handle(
                         "type": "file",
                         "size": file.sums.size,
                         "crc64": file.sums.crc64.to_string(),
-                        "fullHash": file.sums.full_hash,
+                        "fullHash": full_hash(store, path, &file.sums),
                     }),
                 });
             });

@@ -149,7 +149,7 @@ async fn take_form(
             }
             Part::More => match take_piece(store, body, sip).await? {
                 Some(_) if parser.is_done() => {}
-                Some(piece) => parser.feed(&piece),
+                Some(piece) => parser.feed(piece),
                 None => break,
             },
         }

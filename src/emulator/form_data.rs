@@ -1,6 +1,6 @@
 //! Taking a multipart/form-data body apart as it streams in: fields, then `file`, then the end. Sheet section 4.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem;
 
 use super::reply::{CosRefusal, cos_refuse};
@@ -15,7 +15,7 @@ pub(super) enum Part {
     /// All fields came; content follows.
     FileBegins(Vec<(String, String)>),
     /// A piece of the content.
-    Content(BytesMut),
+    Content(Bytes),
     /// The content and the form ended as they should.
     End,
 }
@@ -30,7 +30,13 @@ enum At {
 
 /// The parser: bytes in, parts out.
 pub(super) struct FormData {
+    /// What is not taken apart yet.
     buffer: BytesMut,
+    /// A piece of the body that is looked at where it lies: to copy all content would cost as much as to receive it. While
+    /// it is not empty, the buffer holds what came before it and, behind that, a copy of its beginning.
+    piece: Bytes,
+    /// Bytes of the buffer that came before the piece.
+    before: usize,
     delimiter: Vec<u8>,
     fields: Vec<(String, String)>,
     at: At,
@@ -43,14 +49,26 @@ impl FormData {
         buffer.extend_from_slice(b"\r\n");
         FormData {
             buffer,
+            piece: Bytes::new(),
+            before: 0,
             delimiter: format!("\r\n--{boundary}").into_bytes(),
             fields: Vec::new(),
             at: At::Fields,
         }
     }
 
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.extend_from_slice(bytes);
+    /// The body goes on. All that could be taken from what came before was taken.
+    pub(super) fn feed(&mut self, bytes: Bytes) {
+        let seam = self.delimiter.len() - 1;
+        match bytes.get(..seam) {
+            // As much as a delimiter needs that began before.
+            Some(beginning) if matches!(self.at, At::Content) => {
+                self.before = self.buffer.len();
+                self.buffer.extend_from_slice(beginning);
+                self.piece = bytes;
+            }
+            _ => self.buffer.extend_from_slice(&bytes),
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -111,15 +129,50 @@ impl FormData {
     }
 
     fn content(&mut self) -> Part {
+        if !self.piece.is_empty() {
+            return self.content_of_piece();
+        }
         if let Some(at) = memmem::find(&self.buffer, &self.delimiter) {
-            let piece = self.buffer.split_to(at);
+            let content = self.buffer.split_to(at).freeze();
             self.buffer.advance(self.delimiter.len());
             self.at = At::Tail;
-            return Part::Content(piece);
+            return Part::Content(content);
         }
         // The end of what is here may be the beginning of the delimiter.
         let safe = self.buffer.len().saturating_sub(self.delimiter.len() - 1);
-        if safe == 0 { Part::More } else { Part::Content(self.buffer.split_to(safe)) }
+        if safe == 0 { Part::More } else { Part::Content(self.buffer.split_to(safe).freeze()) }
+    }
+
+    fn content_of_piece(&mut self) -> Part {
+        let len = self.delimiter.len();
+        let before = std::mem::take(&mut self.before);
+        if before > 0 {
+            if let Some(at) = memmem::find(&self.buffer, &self.delimiter) {
+                let content = self.buffer.split_to(at).freeze();
+                // It began before the piece: what it needs of that is what the rest lacks.
+                self.end_of_content(at + len - before);
+                return Part::Content(content);
+            }
+            return Part::Content(self.buffer.split_to(before).freeze());
+        }
+        if let Some(at) = memmem::find(&self.piece, &self.delimiter) {
+            let content = self.piece.slice(..at);
+            self.end_of_content(at + len);
+            return Part::Content(content);
+        }
+        let safe = self.piece.len() - (len - 1);
+        let content = self.piece.split_to(safe);
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&std::mem::take(&mut self.piece));
+        Part::Content(content)
+    }
+
+    /// The piece goes on at `from` with what follows the content.
+    fn end_of_content(&mut self, from: usize) {
+        let piece = std::mem::take(&mut self.piece);
+        self.buffer.clear();
+        self.buffer.extend_from_slice(piece.get(from..).unwrap_or_default());
+        self.at = At::Tail;
     }
 
     fn tail(&mut self) -> Result<Part, CosRefusal> {
@@ -165,7 +218,7 @@ mod tests {
         let mut parser = FormData::new("B");
         let (mut fields, mut content) = (Vec::new(), Vec::new());
         for piece in body.chunks(step) {
-            parser.feed(piece);
+            parser.feed(Bytes::copy_from_slice(piece));
             loop {
                 match parser.next()? {
                     Part::More => break,
@@ -184,7 +237,7 @@ mod tests {
         let mut content = b"\r\n--b\r\n-\r\n--A--\r\n--".to_vec();
         content.resize(3 * HEAD_MAX, b'\r');
         let body = body(&content, "\r\n--B--\r\n");
-        for step in [7, 4096, HEAD_MAX + 1, body.len()] {
+        for step in [1, 4, 5, 6, 7, 8, 11, 4096, HEAD_MAX + 1, body.len()] {
             let (fields, found, done) = parse(&body, step).expect("well formed");
             assert_eq!(fields, [("key".to_owned(), "k".to_owned())], "{step}");
             assert!(found == content && done, "{step}");

@@ -96,6 +96,14 @@ impl Library {
         }
     }
 
+    pub(super) fn file_mut(&mut self, path: &[String]) -> Option<&mut FileMeta> {
+        let (name, parent) = path.split_last()?;
+        match self.dir_mut(parent)?.children.get_mut(name)? {
+            Node::File(file) => Some(file),
+            Node::Dir(_) => None,
+        }
+    }
+
     /// Puts a node in its place; its parent must exist.
     pub(super) fn put(&mut self, path: &[String], node: Node) -> Option<Node> {
         let (name, parent) = path.split_last()?;

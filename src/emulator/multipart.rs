@@ -10,7 +10,7 @@ use crc_fast::{CrcAlgorithm, Digest as Crc};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
-use super::content::{Chained, MIB, Sums, write_piece};
+use super::content::{Joining, MIB, Sums, write_piece};
 use super::reply::{Refusal, refuse};
 use super::store::{Store, Upload};
 use super::time::iso;
@@ -75,14 +75,14 @@ pub(super) fn describe(upload: &Upload) -> Value {
 
 /// The parts of an upload that lie in one file already: the first, and those that follow it without a gap.
 pub(super) struct Joined {
-    chained: Chained,
+    chained: Joining,
     /// Of each part: one that comes again, and is another, makes what was joined useless.
     parts: Vec<Sums>,
 }
 
 impl Default for Joined {
     fn default() -> Joined {
-        Joined { chained: Chained::new(), parts: Vec::new() }
+        Joined { chained: Joining::new(), parts: Vec::new() }
     }
 }
 
@@ -142,7 +142,7 @@ impl std::fmt::Debug for Joined {
 }
 
 /// Appends a part to what is joined, if it is the one with these sums.
-fn append(part: &Path, sums: &Sums, chained: &mut Chained, file: &mut File) -> std::io::Result<()> {
+fn append(part: &Path, sums: &Sums, chained: &mut Joining, file: &mut File) -> std::io::Result<()> {
     let mut part = File::open(part)?;
     let before = chained.size();
     let mut crc = Crc::new(CrcAlgorithm::Crc64Xz);

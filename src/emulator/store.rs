@@ -1,6 +1,6 @@
 //! Everything the emulator remembers: in memory, on a log that is replayed at start, and content as files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path as FsPath, PathBuf};
@@ -90,6 +90,9 @@ pub(super) struct State {
     by_full_hash: HashMap<String, Path>,
     #[serde(skip)]
     by_beginning: HashMap<(String, u64), Path>,
+    /// By size, what has no full hash yet.
+    #[serde(skip)]
+    unhashed: HashMap<u64, BTreeSet<Path>>,
 }
 
 impl State {
@@ -159,7 +162,14 @@ impl State {
     }
 
     fn index(&mut self, path: &[String], sums: &Sums) {
-        self.by_full_hash.insert(sums.full_hash.clone(), path.to_vec());
+        match &sums.full_hash {
+            Some(hash) => {
+                self.by_full_hash.insert(hash.clone(), path.to_vec());
+            }
+            None => {
+                self.unhashed.entry(sums.size).or_default().insert(path.to_vec());
+            }
+        }
         self.by_beginning.insert((sums.beginning_hash.clone(), sums.size), path.to_vec());
     }
 
@@ -180,8 +190,28 @@ impl State {
     pub(super) fn with_full_hash(&self, full_hash: &str, size: u64) -> Option<(Path, FileMeta)> {
         let path = self.by_full_hash.get(full_hash)?;
         let file = self.library.file(path)?;
-        (file.sums.full_hash == full_hash && file.sums.size == size)
+        (file.sums.full_hash.as_deref() == Some(full_hash) && file.sums.size == size)
             .then(|| (path.clone(), file.clone()))
+    }
+
+    /// Files of this size whose full hash nobody asked for yet. They are not told of again.
+    pub(super) fn take_unhashed(&mut self, size: u64) -> Vec<Path> {
+        let paths = self.unhashed.remove(&size).unwrap_or_default();
+        paths
+            .into_iter()
+            .filter(|path| {
+                let file = self.library.file(path);
+                file.is_some_and(|file| file.sums.size == size && file.sums.full_hash.is_none())
+            })
+            .collect()
+    }
+
+    /// The full hash of a file came out.
+    pub(super) fn hashed(&mut self, path: &[String], full_hash: String) {
+        if let Some(file) = self.library.file_mut(path) {
+            file.sums.full_hash = Some(full_hash.clone());
+            self.by_full_hash.insert(full_hash, path.to_vec());
+        }
     }
 
     /// Whether some file has this beginning and size.

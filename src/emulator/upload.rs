@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
-use super::content::{MIB, Sums};
+use super::content::{self, MIB, Sums};
 use super::library::{FileMeta, Path, check_names};
 use super::multipart;
 use super::policy;
@@ -66,8 +66,8 @@ pub(super) fn start(store: &Store, kind: Kind, request: StartRequest<'_>) -> Ans
         .filter_map(|name| Some((name.to_owned(), request.body.get(name)?.clone())))
         .collect::<BTreeMap<_, _>>();
     if let Some(size) = size.filter(|size| *size >= MIB) {
-        if let Some((from, known)) = text(&request.body, "fullHash")
-            .and_then(|full| inner.state.with_full_hash(&full.to_ascii_lowercase(), size))
+        if let Some(full) = text(&request.body, "fullHash")
+            && let Some((from, known)) = holder(store, inner, &full.to_ascii_lowercase(), size)?
         {
             let sums = known.sums.clone();
             check_quota(inner, &path, &strategy, sums.size)?;
@@ -108,6 +108,23 @@ pub(super) fn start(store: &Store, kind: Kind, request: StartRequest<'_>) -> Ans
     let reply = handed_out(inner, &upload, &confirm_key, &request.host, &request.body)?;
     inner.apply(Op::Upload(confirm_key, Box::new(upload)))?;
     Ok(Reply::json(201, &reply))
+}
+
+/// The file that has this content, if there is one.
+fn holder(
+    store: &Store,
+    inner: &mut Inner,
+    full_hash: &str,
+    size: u64,
+) -> std::io::Result<Option<(Path, FileMeta)>> {
+    if let Some(found) = inner.state.with_full_hash(full_hash, size) {
+        return Ok(Some(found));
+    }
+    for path in inner.state.take_unhashed(size) {
+        let hash = content::full_hash(&store.object(&path))?;
+        inner.state.hashed(&path, hash);
+    }
+    Ok(inner.state.with_full_hash(full_hash, size))
 }
 
 /// What a start or a renewal hands out.
