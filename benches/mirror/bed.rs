@@ -23,6 +23,9 @@ fn binary() -> OsString {
 
 pub(crate) struct Bed {
     pub(crate) tmp: tempfile::TempDir,
+    /// What the emulator keeps. In memory, where the system has a place for that: a disk on which thousands of files were
+    /// just deleted is slow to make new ones, and this is about the daemon. What that reads and writes is on the disk.
+    library: tempfile::TempDir,
     /// Host and port of the emulator.
     pub(crate) address: String,
     _emulator: Process,
@@ -32,9 +35,10 @@ impl Bed {
     pub(crate) fn new() -> Bed {
         let tmp = tempfile::tempdir().unwrap();
         fs::create_dir(tmp.path().join("root")).unwrap();
+        let library = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let mut child = Command::new(binary())
             .args(["emulator", "--listen", "127.0.0.1:0", "--data"])
-            .arg(tmp.path().join("library"))
+            .arg(library.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -42,7 +46,7 @@ impl Bed {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let endpoint = line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
         let address = endpoint.trim_start_matches("http://").to_owned();
-        let bed = Bed { tmp, address, _emulator: Process::new(child) };
+        let bed = Bed { tmp, library, address, _emulator: Process::new(child) };
         bed.configure(&endpoint);
         bed
     }
@@ -71,7 +75,7 @@ impl Bed {
 
     /// Where the emulator keeps the copies, as plain files.
     pub(crate) fn copies(&self) -> PathBuf {
-        self.path("library/objects/backup")
+        self.library.path().join("objects/backup")
     }
 
     /// Bytes of the journal on disk.
