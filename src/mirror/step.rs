@@ -218,13 +218,22 @@ pub struct Failure {
     pub request_id: Option<String>,
     /// How long the service asks to wait.
     pub retry_after: Option<std::time::Duration>,
+    /// COS said it, or did not, while content was sent to it.
+    pub of_content: bool,
 }
 
 impl Failure {
     /// A failure that no answer of the service carries.
     #[must_use]
     pub fn new(class: Class, message: impl Into<String>) -> Failure {
-        Failure { class, code: None, message: message.into(), request_id: None, retry_after: None }
+        Failure {
+            class,
+            code: None,
+            message: message.into(),
+            request_id: None,
+            retry_after: None,
+            of_content: false,
+        }
     }
 
     pub(super) fn is(&self, codes: &[&str]) -> bool {

@@ -1,6 +1,7 @@
 //! The limit of the bandwidth: what a person sets is kept, and slow uploads are few.
 
 use super::{Core, Work};
+use crate::clock::Now;
 use crate::config::{BandwidthLimit, Rate};
 use crate::journal::{JournalError, Kept, Turn};
 use crate::mirror::facts::Effect;
@@ -44,9 +45,15 @@ impl Core {
         Ok(())
     }
 
-    /// Uploads that may run at the same time as far as the limit is concerned.
-    pub(super) fn upload_slots(&self, unix_ms: i64) -> usize {
-        slots(self.bandwidth_limit.at(unix_ms, &self.settings.zone).rate)
+    /// Uploads that may run at the same time as far as the limit, and what COS bears, are concerned.
+    pub(super) fn upload_slots(&self, now: Now) -> usize {
+        let limit = slots(self.rate(now));
+        limit.min(self.limits.upload_slots(now.mono_ms))
+    }
+
+    /// The bytes a second that a person allows now, if there is a limit.
+    pub(super) fn rate(&self, now: Now) -> Rate {
+        self.bandwidth_limit.at(now.unix_ms, &self.settings.zone).rate
     }
 }
 

@@ -46,7 +46,7 @@ impl Core {
 
     /// Directories that are due although no file asked for them: mostly empty ones.
     pub(super) fn begin_directories(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
-        let slots = self.limiter.slots(work.now.mono_ms);
+        let slots = self.limits.slots(work.now.mono_ms);
         let waiting = self.small.len() + self.large.len();
         let allowed = if waiting > 0 { (slots / EMPTY_SHARE).max(1) } else { slots };
         let mut room = self.free_slots(work.now).min(allowed.saturating_sub(self.dir_jobs.len()));

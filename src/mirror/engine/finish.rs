@@ -25,7 +25,7 @@ impl Core {
             Some(Closed::Offline) if !busy && self.gate.cycles() >= PASS_PROBES => {
                 return Ok(Some(Finished::Unreachable(self.last_refusal.clone())));
             }
-            _ if !busy && self.limiter.in_a_row() >= limiter::GIVE_UP_AFTER => {
+            _ if !busy && self.limits.in_a_row() >= limiter::GIVE_UP_AFTER => {
                 return Ok(Some(Finished::Unreachable(self.last_refusal.clone())));
             }
             _ => {}
@@ -62,7 +62,7 @@ impl Core {
                 }
             }
         }
-        if self.limiter.in_a_row() == 0 {
+        if self.limits.in_a_row() == 0 {
             work.turn.remove_condition(None, ConditionKind::Throttled)?;
         }
         Ok(Some(Finished::Drained))
@@ -81,7 +81,7 @@ impl Core {
         if self.gate.closed().is_some() {
             wakes.extend(self.gate.next_probe_ms());
         } else {
-            wakes.extend(self.limiter.resumes_at_ms(now.mono_ms));
+            wakes.extend(self.limits.resumes_at_ms(now.mono_ms));
             wakes.extend(self.orphans_at_ms);
             // One that is overdue waits for a slot, and whatever frees that wakes.
             wakes.extend(self.next_relocation_ms().filter(|at| *at > now.mono_ms));

@@ -29,7 +29,7 @@ use fastrand::Rng;
 
 use super::facts::{DirJobId, Effect, Fact, Finished, JobId, Load, TransferId, Turned};
 use super::gate::Gate;
-use super::limiter::Limiter;
+use super::limiter::Limits;
 use super::plan::Rest;
 use super::queue::Queue;
 use super::quota::Quota;
@@ -96,7 +96,7 @@ struct Core {
     removals_wait_until_ms: i64,
     bin: Bin,
     gate: Gate,
-    limiter: Limiter,
+    limits: Limits,
     /// What all uploads together may send.
     bandwidth_limit: BandwidthLimit,
     quota: Quota,
@@ -171,6 +171,8 @@ struct Active {
     told_visible: bool,
     /// When it began, monotonic milliseconds.
     began_at_ms: i64,
+    /// When its last step was handed out, monotonic milliseconds.
+    asked_at_ms: i64,
 }
 
 /// A directory that is being made.
@@ -275,7 +277,7 @@ impl Engine {
         let moves_left = turn.moving()?;
         let bandwidth_limit = bandwidth::in_force(&turn, &settings.bandwidth_limit)?;
         turn.commit()?;
-        let limiter = Limiter::new(settings.concurrency);
+        let limits = Limits::new(settings.concurrency);
         Ok(Engine {
             journal,
             core: Core {
@@ -301,7 +303,7 @@ impl Engine {
                 removals_wait_until_ms: 0,
                 bin: Bin::default(),
                 gate: Gate::default(),
-                limiter,
+                limits,
                 bandwidth_limit,
                 quota: Quota::default(),
                 cancels: 0,
@@ -480,7 +482,7 @@ impl Core {
             + self.listings.len()
             + self.removals.len()
             + under_way;
-        let slots = self.limiter.slots(now.mono_ms);
+        let slots = self.limits.slots(now.mono_ms);
         (self.gate.slots().map_or(slots, |most| most.min(slots)), busy)
     }
 
@@ -498,12 +500,12 @@ impl Core {
 
     /// How busy it is.
     fn load(&self, now: Now) -> Load {
-        let slots = self.limiter.slots(now.mono_ms);
+        let slots = self.limits.upload_slots(now.mono_ms);
         let limit = match self.gate.closed() {
             Some(_) => 0,
             None => self.gate.slots().map_or(slots, |most| most.min(slots)),
         };
-        let limit = limit.min(self.upload_slots(now.unix_ms));
+        let limit = limit.min(self.upload_slots(now));
         Load { transfers: self.transfers.len(), limit }
     }
 

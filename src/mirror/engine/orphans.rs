@@ -63,6 +63,7 @@ impl Core {
                 gone: None,
                 rested: true,
                 told_visible: false,
+                asked_at_ms: work.now.mono_ms,
                 began_at_ms: work.now.mono_ms,
             };
             self.transfers.insert(number, active);

@@ -5,6 +5,7 @@ use crate::failure::Class;
 use crate::journal::{ConditionKind, EntryId, JournalError};
 use crate::mirror::events::Event;
 use crate::mirror::gate::{Blame, Closed};
+use crate::mirror::limiter::Kind;
 use crate::mirror::step::Failure;
 
 /// Without another word of it for this long, the service no longer asks for less.
@@ -12,10 +13,15 @@ const CALM_MS: i64 = 10_000;
 /// Clocks that differ by more than this are named: tokens and forms have times.
 const SKEW_SAID_MS: i64 = 60_000;
 
+/// Whose limit it concerns.
+fn kind_of(failure: &Failure) -> Kind {
+    if failure.of_content { Kind::Content } else { Kind::Call }
+}
+
 impl Core {
     /// Work succeeded.
     pub(super) fn service_answered(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
-        self.limiter.success();
+        self.limits.of(Kind::Call).success();
         if self.gate.success() {
             self.goes_on(work)?;
         }
@@ -68,6 +74,9 @@ impl Core {
         entry: &EntryId,
     ) -> Result<Blame, JournalError> {
         let judged = self.gate.failure(failure, Some(entry), work.now.mono_ms);
+        if failure.class == Class::Transient {
+            self.limits.of(kind_of(failure)).strained(work.now.mono_ms);
+        }
         self.refused(work, failure, judged.closed)?;
         Ok(judged.blame)
     }
@@ -110,8 +119,10 @@ impl Core {
             work.out.events.push(Event::Stopped { mirror: None, message: failure.message.clone() });
         }
         if failure.class == Class::Throttled {
-            self.limiter.throttled(work.now.mono_ms, failure.retry_after, self.rng.f64());
-            let resumes = self.limiter.resumes_at_ms(work.now.mono_ms);
+            let (now_ms, dice) = (work.now.mono_ms, self.rng.f64());
+            let limiter = self.limits.of(kind_of(failure));
+            limiter.throttled(now_ms, failure.retry_after, dice);
+            let resumes = limiter.resumes_at_ms(now_ms);
             self.calm_at_ms = Some(resumes.unwrap_or(work.now.mono_ms).saturating_add(CALM_MS));
             let message = "the service asks for less; the daemon slows down";
             let kind = ConditionKind::Throttled;

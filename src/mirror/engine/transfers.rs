@@ -10,6 +10,7 @@ use crate::journal::{
 };
 use crate::mirror::facts::{Effect, TransferId};
 use crate::mirror::gate::Blame;
+use crate::mirror::limiter::Kind;
 use crate::mirror::queue::Queue;
 use crate::mirror::quota::Room;
 use crate::mirror::step::{Failure, Outcome, Step};
@@ -157,7 +158,7 @@ impl Core {
     }
 
     fn next_due(&mut self, now: Now) -> Option<DueFile> {
-        let slots = self.limiter.slots(now.mono_ms).min(self.upload_slots(now.unix_ms));
+        let slots = self.upload_slots(now);
         let large_running =
             self.transfers.values().filter(|a| a.transfer.fingerprint.size >= LARGE).count();
         if !self.large.is_empty() && large_running < (slots / LARGE_SHARE).max(1) {
@@ -167,7 +168,7 @@ impl Core {
     }
 
     fn begin_transfers(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
-        let most = self.upload_slots(work.now.unix_ms);
+        let most = self.upload_slots(work.now);
         while self.free_slots(work.now) > 0 && self.transfers.len() < most {
             let Some(due) = self.next_due(work.now) else { break };
             let Some(mirror) = self.mirrors.iter().position(|m| m.id == due.mirror) else {
@@ -250,6 +251,7 @@ impl Core {
                 gone,
                 rested,
                 told_visible: false,
+                asked_at_ms: work.now.mono_ms,
                 began_at_ms: work.now.mono_ms,
             };
             self.transfers.insert(number, active);
@@ -304,10 +306,23 @@ impl Core {
         let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
         let mirror = active.mirror;
         let streams = self.streams_for(work, number);
+        let limited = self.rate(work.now).is_some();
         let Some(active) = self.transfers.get_mut(&number) else { return Ok(()) };
         active.transfer.allow(streams);
         let elsewhere =
             outcome.place().filter(|path| *path != active.transfer.target).map(<[_]>::to_vec);
+        let took_ms = work.now.mono_ms.saturating_sub(active.asked_at_ms);
+        let size = active.transfer.fingerprint.size;
+        match &outcome {
+            // What a person allows says nothing about COS.
+            Outcome::Posted { .. } if limited => self.limits.of(Kind::Content).success(),
+            Outcome::Posted { .. } => self.limits.sent(work.now.mono_ms, size, took_ms),
+            // Parts are joined by then, which takes its time.
+            Outcome::Confirmed(_) if size < self.settings.multipart_from => {
+                self.limits.called(work.now.mono_ms, took_ms);
+            }
+            _ => {}
+        }
         let decision = active.transfer.on(outcome);
         // A service that does not tell two names apart stored the one over the other.
         if let Some(path) = elsewhere
@@ -384,7 +399,14 @@ impl Core {
                     // Should it come back meanwhile, what was confirmed there proves nothing.
                     work.turn.set_unsure(gone, work.now.unix_ms)?;
                 }
+                let pause_ms = match &step {
+                    Step::Confirm { pause_ms, .. } => *pause_ms,
+                    _ => 0,
+                };
                 work.out.effects.push(active.effect(number, step));
+                if let Some(active) = self.transfers.get_mut(&number) {
+                    active.asked_at_ms = work.now.mono_ms.saturating_add(pause_ms);
+                }
                 Ok(())
             }
             Next::End(end) => {
@@ -416,7 +438,7 @@ impl Core {
         }
         let own = active.transfer.streams();
         let all = self.streams();
-        let uploads = self.upload_slots(work.now.unix_ms);
+        let uploads = self.upload_slots(work.now);
         if self.is_crowded(work.now) || all > uploads {
             return own.saturating_sub(1).max(1);
         }
@@ -430,7 +452,7 @@ impl Core {
     /// A part of a large file arrived. That is the word of COS, and says nothing of the service that hands out forms.
     fn part_arrived(&mut self) {
         self.succeeded = true;
-        self.limiter.success();
+        self.limits.of(Kind::Content).success();
     }
 
     /// The file that has its copy at a place in the library, as far as the journal knows.

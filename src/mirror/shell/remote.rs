@@ -369,6 +369,7 @@ pub(super) fn failure(error: crate::smh::Error) -> Failure {
         message: error.to_string(),
         request_id: error.request_id,
         retry_after: error.retry_after,
+        of_content: matches!(error.operation, Operation::Post | Operation::Part),
     }
 }
 
