@@ -10,7 +10,7 @@ const LARGE: usize = 10_000_000;
 /// What every reply of a service that is far away takes longer, in milliseconds.
 const DELAY_MS: u64 = 50;
 /// Calls of one upload.
-const CALLS: usize = 3;
+pub(crate) const CALLS: usize = 3;
 /// The bound of the configuration, as it is when nothing is said.
 const CONCURRENCY: usize = 32;
 
