@@ -420,7 +420,7 @@ fn a_change_under_one_name_of_a_file_is_seen_under_all() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
-/// A directory of 200,000 files is held in memory as names and no more.
+/// A directory of 100,000 files is held in memory as names and no more.
 #[test]
 fn memory_does_not_grow_with_the_files_of_a_directory() {
     let peak = |files: usize| {
@@ -438,7 +438,7 @@ fn memory_does_not_grow_with_the_files_of_a_directory() {
         daemon.kill();
         peak
     };
-    let (few, many) = (peak(20_000), peak(200_000));
-    // Ten times the files; 180,000 names more, of 13 bytes each.
+    let (few, many) = (peak(10_000), peak(100_000));
+    // Ten times the files; 90,000 names more, of 13 bytes each.
     assert!(many < few * 3, "{few} KiB, then {many} KiB");
 }

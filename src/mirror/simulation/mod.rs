@@ -39,7 +39,7 @@ fn run(history: History) {
 
 /// A half each, so that two processors share the work.
 fn half(which: u64) {
-    let count = number("SMH_SIM_HISTORIES").unwrap_or(1_200);
+    let count = number("SMH_SIM_HISTORIES").unwrap_or(800);
     let first = number("SMH_SIM_SEED").unwrap_or(1);
     let half = count.div_ceil(2);
     histories(first + which * half, if which == 0 { half } else { count - half });
