@@ -102,9 +102,9 @@ mutations() {
         '--test it other_bytes_of_the_same_size_and_time'
 
     $do key-not-written src/mirror/engine/transfers.rs \
-        'Some(Note::Started { confirm_key, expires_at_ms }) => {' \
+        'Some(Note::Started { confirm_key, expires_at_ms, part_size }) => {' \
         'Some(Note::Started { .. }) if work.now.unix_ms > 0 => {}
-            Some(Note::Started { confirm_key, expires_at_ms }) => {' \
+            Some(Note::Started { confirm_key, expires_at_ms, part_size }) => {' \
         '--test it a_crash_at_each_stage'
 
     $do key-not-read src/mirror/engine/transfers.rs \
@@ -117,7 +117,7 @@ mutations() {
         'let _ = (full_hash, crc64);' \
         '--test it what_was_posted_before_a_crash_is_kept'
 
-    $do failed-confirm-is-success src/mirror/transfer/mod.rs \
+    $do failed-confirm-is-success src/mirror/transfer/confirming.rs \
         '            // Everything else passes: the key stays in the journal, the content on COS.
             _ => Decision::end(End::Failed(failure)),' \
         '            _ => Decision::over(synced(sent, how)),' \
@@ -128,7 +128,7 @@ mutations() {
         'Class::Permanent | Class::Local => false,' \
         '--test it a_refused_file_is_named'
 
-    $do crc64-of-the-library src/mirror/transfer/mod.rs \
+    $do crc64-of-the-library src/mirror/transfer/confirming.rs \
         'if crc64 == sent.crc64 && size.is_none_or(|size| size == sent.size) =>' \
         'if crc64 == crc64 && size.is_none_or(|size| size == sent.size) =>' \
         '--test it other_content_than_was_sent'
@@ -143,15 +143,26 @@ mutations() {
         'confirmed: known.confirmed,' \
         '--lib mirror::transfer'
 
-    $do any-path-is-right src/mirror/transfer/mod.rs \
+    $do any-path-is-right src/mirror/transfer/confirming.rs \
         'if path != self.target {' \
         'if path.is_empty() {' \
         '--test it a_copy_under_another_name'
 
-    $do no-path-is-right src/mirror/transfer/mod.rs \
+    $do no-path-is-right src/mirror/transfer/confirming.rs \
         'let Some(path) = reply.path else {' \
         'let Some(path) = reply.path.or_else(|| Some(self.target.clone())) else {' \
         '--lib mirror::transfer'
+
+    $do content-is-not-limited src/mirror/limiter.rs \
+        'self.calls.slots(now_ms).min(self.content.slots(now_ms))' \
+        'self.calls.slots(now_ms)' \
+        '--lib mirror::limiter'
+
+    $do whole-is-not-looked-at-again src/tree/read.rs \
+        '        digester.update(&all);
+        self.check()?;' \
+        '        digester.update(&all);' \
+        '--lib tree::read_tests'
 
     $do failed-listing-is-empty src/mirror/shell/remote.rs \
         '                Err(failure) => Err(failure),

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, CHUNK};
 use super::entry::fingerprint;
 use super::read::{ReadError, open};
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
 
-/// Three pieces, the last of them short.
+/// Several pieces, the last of them short.
 const SIZE: usize = 2 * 256 * 1024 + 7;
 
 /// A folder with one file in it.
@@ -101,12 +101,22 @@ fn what_changes_while_it_is_read_is_never_handed_over_whole() {
     let changes: [fn(&Path); 4] = [append, truncate, rewrite_in_secret, replace];
     for (number, change) in changes.into_iter().enumerate() {
         // After the first piece, and after the last but one: nothing of the file is left to be read but the end.
-        for after in [1, 2] {
+        for after in [1, SIZE.div_ceil(CHUNK) - 1] {
             let place = Place::new(&vec![7; SIZE]);
             let (read, bytes) = place.read(after, change);
             assert_eq!(read, Err(ReadError::Changed), "change {number} after {after}");
             assert!(bytes < SIZE, "change {number} after {after}: the last piece was handed over");
         }
+    }
+}
+
+#[test]
+fn what_changes_once_it_is_open_is_not_read_whole() {
+    for change in [append, truncate, rewrite_in_secret, replace] {
+        let place = Place::new(&vec![7; SIZE]);
+        let reading = place.open().unwrap();
+        change(&place.path());
+        assert_eq!(reading.whole().unwrap_err(), ReadError::Changed);
     }
 }
 
