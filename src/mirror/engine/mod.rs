@@ -500,12 +500,11 @@ impl Core {
 
     /// How busy it is.
     fn load(&self, now: Now) -> Load {
-        let slots = self.limits.upload_slots(now.mono_ms);
+        let slots = self.upload_slots(now);
         let limit = match self.gate.closed() {
             Some(_) => 0,
             None => self.gate.slots().map_or(slots, |most| most.min(slots)),
         };
-        let limit = limit.min(self.upload_slots(now));
         Load { transfers: self.transfers.len(), limit }
     }
 
