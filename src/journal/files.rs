@@ -1,6 +1,6 @@
 //! Rows of `file`: what was seen, what was confirmed, and when to act.
 
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::dirs::to_sql_limit;
@@ -93,7 +93,8 @@ impl Turn<'_> {
             "nothing is done about a file that is gone"
         );
         let confirmed = file.confirmed;
-        let print = confirmed.map(|c| c.fingerprint);
+        // The same state is not stored twice.
+        let print = confirmed.map(|c| c.fingerprint).filter(|print| *print != file.seen);
         self.tx
             .prepare_cached(
                 "INSERT INTO file (dir_id, name, size, mtime_ns, ctime_ns, inode, confirmed_size, confirmed_mtime_ns,
@@ -267,15 +268,14 @@ fn due_file(row: &Row<'_>) -> rusqlite::Result<DueFile> {
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
+    let seen = fingerprint(row, 2)?;
     let confirmed_at_ms: Option<i64> = row.get(12)?;
     let confirmed = match confirmed_at_ms {
         None => None,
         Some(at_ms) => Some(ConfirmedRow {
-            fingerprint: Fingerprint {
-                size: row.get::<_, i64>(6)?.cast_unsigned(),
-                mtime_ns: row.get(7)?,
-                ctime_ns: row.get(8)?,
-                inode: row.get::<_, i64>(9)?.cast_unsigned(),
+            fingerprint: match row.get_ref(6)? {
+                ValueRef::Null => seen,
+                _ => fingerprint(row, 6)?,
             },
             full_hash: hash(row, 10)?,
             crc64: row.get::<_, i64>(11)?.cast_unsigned(),
@@ -284,12 +284,7 @@ pub(super) fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
     };
     Ok(FileRow {
         id: EntryId { dir: DirId(row.get(0)?), name: row.get(1)? },
-        seen: Fingerprint {
-            size: row.get::<_, i64>(2)?.cast_unsigned(),
-            mtime_ns: row.get(3)?,
-            ctime_ns: row.get(4)?,
-            inode: row.get::<_, i64>(5)?.cast_unsigned(),
-        },
+        seen,
         confirmed,
         changed_at_ms: row.get(13)?,
         next_at_ms: row.get(14)?,
@@ -298,9 +293,82 @@ pub(super) fn file_row(row: &Row<'_>) -> rusqlite::Result<FileRow> {
     })
 }
 
+/// Reads the four columns of a fingerprint.
+fn fingerprint(row: &Row<'_>, first: usize) -> rusqlite::Result<Fingerprint> {
+    Ok(Fingerprint {
+        size: row.get::<_, i64>(first)?.cast_unsigned(),
+        mtime_ns: row.get(first + 1)?,
+        ctime_ns: row.get(first + 2)?,
+        inode: row.get::<_, i64>(first + 3)?.cast_unsigned(),
+    })
+}
+
 /// Reads a hash of 32 bytes; the schema does not let another length in.
 pub(super) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
     Ok(Hash::from_bytes(row.get::<_, [u8; 32]>(column).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
     })?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+
+    fn fingerprint(mtime_ns: i64) -> Fingerprint {
+        Fingerprint { size: 3, mtime_ns, ctime_ns: mtime_ns + 1, inode: 5 }
+    }
+
+    /// How many columns of what was confirmed are stored.
+    fn stored(turn: &Turn<'_>) -> i64 {
+        let sql = "SELECT (confirmed_size IS NOT NULL) + (confirmed_mtime_ns IS NOT NULL)
+                        + (confirmed_ctime_ns IS NOT NULL) + (confirmed_inode IS NOT NULL) FROM file";
+        turn.tx.query_row(sql, [], |row| row.get(0)).expect("a number")
+    }
+
+    #[test]
+    fn what_was_confirmed_is_stored_once_and_outlives_what_is_seen_next() {
+        let mut journal = Journal::in_memory().expect("a journal");
+        let turn = journal.turn().expect("a turn");
+        let mirror = turn.adopt_mirror("m", b"/m", "t").expect("a mirror").id;
+        let dir = turn.dir_at(mirror, &RelPath::root()).expect("a row").expect("a root").id;
+        let mut file = FileRow {
+            id: EntryId { dir, name: b"f".to_vec() },
+            seen: fingerprint(7),
+            confirmed: None,
+            changed_at_ms: Some(1),
+            next_at_ms: Some(1),
+            gone_at_ms: None,
+            unsure: false,
+        };
+        let confirmed = ConfirmedRow {
+            fingerprint: fingerprint(7),
+            full_hash: Hash::from_bytes([1; 32]),
+            crc64: 9,
+            at_ms: 2,
+        };
+        // Never confirmed; confirmed as it is; changed since; back as it was.
+        let states = [
+            (None, 7, 0),
+            (Some(confirmed), 7, 0),
+            (Some(confirmed), 8, 4),
+            (Some(confirmed), 7, 0),
+        ];
+        for (confirmed, mtime_ns, columns) in states {
+            file.confirmed = confirmed;
+            file.seen = fingerprint(mtime_ns);
+            turn.put_file(&file).expect("written");
+            assert_eq!(turn.file(&file.id).expect("a row").as_ref(), Some(&file));
+            assert_eq!(stored(&turn), columns, "{file:?}");
+        }
+        // As earlier versions stored it.
+        turn.tx
+            .execute(
+                "UPDATE file SET confirmed_size = size, confirmed_mtime_ns = mtime_ns,
+                        confirmed_ctime_ns = ctime_ns, confirmed_inode = inode",
+                [],
+            )
+            .expect("both");
+        assert_eq!(turn.file(&file.id).expect("a row"), Some(file));
+    }
 }

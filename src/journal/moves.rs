@@ -14,8 +14,10 @@ use crate::relpath::RelPath;
 const ALIKE: usize = 8;
 
 /// The same state of the same file: nobody can set ctime back, and the rename of a directory does not touch it.
-const SAME_FILE: &str = "o.confirmed_size = n.size AND o.confirmed_mtime_ns = n.mtime_ns
-     AND o.confirmed_ctime_ns = n.ctime_ns AND o.confirmed_inode = n.inode";
+const SAME_FILE: &str = "o.confirmed_at_ms IS NOT NULL
+     AND coalesce(o.confirmed_size, o.size) = n.size AND coalesce(o.confirmed_mtime_ns, o.mtime_ns) = n.mtime_ns
+     AND coalesce(o.confirmed_ctime_ns, o.ctime_ns) = n.ctime_ns
+     AND coalesce(o.confirmed_inode, o.inode) = n.inode";
 
 impl Turn<'_> {
     /// Files of a mirror that are gone and were, when they were confirmed, the inode, size and time of `seen`.
@@ -30,7 +32,9 @@ impl Turn<'_> {
         let mut statement = self.tx.prepare_cached(&format!(
             "SELECT {COLUMNS}, d.path FROM file f INDEXED BY file_gone JOIN dir d ON d.id = f.dir_id
               WHERE f.gone_at_ms IS NOT NULL AND f.inode = ?2 AND f.size = ?3 AND d.mirror_id = ?1
-                AND f.confirmed_inode = ?2 AND f.confirmed_size = ?3 AND f.confirmed_mtime_ns = ?4
+                AND f.confirmed_at_ms IS NOT NULL AND coalesce(f.confirmed_inode, f.inode) = ?2
+                AND coalesce(f.confirmed_size, f.size) = ?3
+                AND coalesce(f.confirmed_mtime_ns, f.mtime_ns) = ?4
               LIMIT ?5"
         ))?;
         let rows = statement.query_map(
@@ -257,8 +261,10 @@ impl Turn<'_> {
         self.tx
             .prepare_cached(
                 "UPDATE file AS n SET
-                     confirmed_size = o.confirmed_size, confirmed_mtime_ns = o.confirmed_mtime_ns,
-                     confirmed_ctime_ns = o.confirmed_ctime_ns, confirmed_inode = o.confirmed_inode,
+                     confirmed_size = coalesce(o.confirmed_size, o.size),
+                     confirmed_mtime_ns = coalesce(o.confirmed_mtime_ns, o.mtime_ns),
+                     confirmed_ctime_ns = coalesce(o.confirmed_ctime_ns, o.ctime_ns),
+                     confirmed_inode = coalesce(o.confirmed_inode, o.inode),
                      full_hash = o.full_hash, crc64 = o.crc64, confirmed_at_ms = o.confirmed_at_ms, unsure = 0
                    FROM file AS o
                   WHERE n.dir_id = ?2 AND o.dir_id = ?1 AND o.name = n.name AND o.gone_at_ms IS NOT NULL
@@ -268,10 +274,13 @@ impl Turn<'_> {
         let synced = self
             .tx
             .prepare_cached(
-                "UPDATE file SET next_at_ms = NULL, changed_at_ms = NULL
+                "UPDATE file SET next_at_ms = NULL, changed_at_ms = NULL, confirmed_size = NULL,
+                        confirmed_mtime_ns = NULL, confirmed_ctime_ns = NULL, confirmed_inode = NULL
                   WHERE dir_id = ?2 AND gone_at_ms IS NULL AND unsure = 0 AND next_at_ms IS NOT NULL
-                    AND confirmed_size = size AND confirmed_mtime_ns = mtime_ns
-                    AND confirmed_ctime_ns = ctime_ns AND confirmed_inode = inode
+                    AND confirmed_at_ms IS NOT NULL AND coalesce(confirmed_size, size) = size
+                    AND coalesce(confirmed_mtime_ns, mtime_ns) = mtime_ns
+                    AND coalesce(confirmed_ctime_ns, ctime_ns) = ctime_ns
+                    AND coalesce(confirmed_inode, inode) = inode
                     AND name IN (SELECT name FROM file WHERE dir_id = ?1 AND gone_at_ms IS NOT NULL)",
             )?
             .execute(ids)?;

@@ -142,15 +142,14 @@ fn damage_without_a_trace_is_found_by_reading_and_never_sent() {
     bed.write("good", "the good content");
     let path = bed.write("rot", "what was sent once");
     bed.ends(&["sync", "-q"], 0);
-    // Nobody can set a ctime back: the journal is told that the file always had these times.
+    // Nobody can set a ctime back: the journal is told that the file always had these times, also when it was confirmed.
     fs::write(&path, "what was sent 0nce").unwrap();
     let meta = fs::metadata(&path).unwrap();
     let nanos = |seconds: i64, nanos: i64| seconds * 1_000_000_000 + nanos;
     let times = [nanos(meta.mtime(), meta.mtime_nsec()), nanos(meta.ctime(), meta.ctime_nsec())];
     let journal = Connection::open(bed.path("state/journal.db")).unwrap();
     let changed = journal.execute(
-        "UPDATE file SET mtime_ns = ?1, ctime_ns = ?2, confirmed_mtime_ns = ?1, confirmed_ctime_ns = ?2
-          WHERE name = x'726f74'",
+        "UPDATE file SET mtime_ns = ?1, ctime_ns = ?2 WHERE name = x'726f74' AND confirmed_size IS NULL",
         times,
     );
     assert_eq!(changed, Ok(1));
