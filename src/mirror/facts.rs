@@ -58,6 +58,17 @@ pub enum Fact {
         path: RelPath,
         /// What it is.
         what: Result<Kind, Absent>,
+        /// It is a directory that is watched, with all that was ever listed below it.
+        watched: bool,
+    },
+    /// The root was looked at, since it may have changed.
+    RootLooked {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which directory it is.
+        seen: Result<RootId, RootError>,
+        /// It is watched, and so is the way to it, with all that was ever listed below it.
+        watched: bool,
     },
     /// Paths may have changed.
     Hints {

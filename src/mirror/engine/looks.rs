@@ -4,11 +4,12 @@ use super::observe::Rows;
 use super::scan::OVERFLOW_WAIT_MS;
 use super::stack::{Reach, Wanted};
 use super::{Core, Work};
+use crate::clock::Now;
 use crate::failure::Class;
-use crate::journal::{EntryId, JournalError, NEVER_MS, TroubleRow};
+use crate::journal::{EntryId, JournalError, NEVER_MS, RootIdentity, TroubleRow};
 use crate::mirror::facts::Effect;
 use crate::relpath::RelPath;
-use crate::tree::{Absent, IGNORE_FILE, Kind};
+use crate::tree::{Absent, IGNORE_FILE, Kind, RootError, RootId};
 
 /// Paths looked at in one effect.
 const LOOKS: usize = 512;
@@ -74,6 +75,7 @@ impl Core {
         index: usize,
         path: &RelPath,
         what: Result<Kind, Absent>,
+        watched: bool,
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         state.looking.remove(path);
@@ -87,14 +89,7 @@ impl Core {
         if state.unmounted.iter().any(|dir| path != dir && path.is_within(dir)) {
             return self.out_of_reach(work, index, path);
         }
-        let Some((dir_path, name)) = path.split() else {
-            // Something about the root itself: a scan finds out which directory it is, and what is in it. Whoever
-            // touches it again and again does not cause a scan each time.
-            let wait_ms =
-                if what.as_ref().is_ok_and(|kind| kind.is_dir()) { ROOT_WAIT_MS } else { 0 };
-            state.scan.hurry(work.now.mono_ms + wait_ms);
-            return Ok(());
-        };
+        let Some((dir_path, name)) = path.split() else { return Ok(()) };
         let name = name.to_vec();
         let dir = work.turn.dir_at(state.id, &dir_path)?.filter(|dir| dir.gone_at_ms.is_none());
         let Some(dir) = dir else {
@@ -127,6 +122,9 @@ impl Core {
         let skip = work.turn.skipped(&id)?;
         match what {
             Ok(kind) => {
+                let same = matches!((&child, kind), (Some(row), Kind::Dir(mark)) if row.gone_at_ms.is_none()
+                    && row.inode != 0
+                    && (row.inode, row.mounted) == (mark.inode, mark.mounted));
                 let listed =
                     self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
                 if kind.is_dir() {
@@ -134,9 +132,13 @@ impl Core {
                 }
                 // A hint on a directory comes when it was made, renamed or given other rights, not when something
                 // in it changes. It may be another one under a name that is known: nobody has listed that, and
-                // nobody watches it.
+                // nobody watches it. Of one that is the same and watched, what is below is known; whether it can still
+                // be read, its own listing tells.
                 if listed && let Some(state) = self.mirrors.get_mut(index) {
-                    state.scan.relist(path);
+                    match same && watched {
+                        true => state.scan.relist_itself(path),
+                        false => state.scan.relist(path),
+                    }
                 }
                 Ok(())
             }
@@ -167,6 +169,28 @@ impl Core {
             }
             // Nothing is known: listing its directory says what is wrong.
             Err(Absent::Unreadable(_)) => self.relist_above(work, index, &dir_path),
+        }
+    }
+
+    /// The root was looked at. Another one, or one that was away, is scanned: nobody watches what is in it. Whoever
+    /// touches it again and again does not cause a scan each time.
+    pub(super) fn root_looked(
+        &mut self,
+        now: Now,
+        index: usize,
+        seen: Result<RootId, RootError>,
+        watched: bool,
+    ) {
+        let Some(state) = self.mirrors.get_mut(index) else { return };
+        let root = RelPath::root();
+        state.looking.remove(&root);
+        if state.scan.held {
+            return;
+        }
+        match seen.map(|id| RootIdentity { inode: id.inode, fsid: id.fsid }) {
+            Ok(id) if watched && state.root == Some(id) => state.scan.relist_itself(&root),
+            Ok(_) => state.scan.hurry(now.mono_ms + ROOT_WAIT_MS),
+            Err(_) => state.scan.hurry(now.mono_ms),
         }
     }
 

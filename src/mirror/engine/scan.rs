@@ -174,6 +174,13 @@ impl ScanState {
         }
     }
 
+    /// `path` is listed again, and below it what is new.
+    pub(super) fn relist_itself(&mut self, path: &RelPath) {
+        if !self.stack.covers(path) {
+            self.stack.push(path.clone(), Wanted { reach: Reach::News });
+        }
+    }
+
     /// Everything at and below `path` is listed again.
     pub(super) fn relist(&mut self, path: &RelPath) {
         if !self.stack.covers(path) {

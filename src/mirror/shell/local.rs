@@ -76,13 +76,29 @@ impl Inner {
     pub(super) fn look(&self, mirror: MirrorIndex, paths: Vec<RelPath>) {
         let Some(local) = self.mirrors.get(mirror) else { return };
         for path in paths {
+            if path.is_root() {
+                let failed =
+                    || Err(RootError::Unreadable(local.root.clone(), guard::UNEXPECTED.into()));
+                let seen =
+                    guard::blocking(|| Root::open(&local.root).map(|root| root.id()), failed);
+                let watched = self.is_watched_whole(mirror, &path);
+                if !self.report_blocking(Fact::RootLooked { mirror, seen, watched }) {
+                    return;
+                }
+                continue;
+            }
             let failed = || Err(Absent::Unreadable(guard::UNEXPECTED.into()));
             let heed = |place: &RelPath| _ = self.watch_place(mirror, local, place);
             let what = guard::blocking(|| local.lister.look(&path, heed), failed);
-            if !self.report_blocking(Fact::Looked { mirror, path, what }) {
+            let watched = self.is_watched_whole(mirror, &path);
+            if !self.report_blocking(Fact::Looked { mirror, path, what, watched }) {
                 return;
             }
         }
+    }
+
+    fn is_watched_whole(&self, mirror: MirrorIndex, path: &RelPath) -> bool {
+        self.watching(mirror).is_some_and(|(watcher, _)| watcher.is_watched_whole(mirror, path))
     }
 }
 

@@ -112,6 +112,8 @@ pub(super) struct World {
     pub(super) dirs_lost: bool,
     /// Directories that this process watches: which one it was when it was listed.
     watches: BTreeMap<RelPath, u64>,
+    /// Where watches were dropped, and nobody looked since.
+    broken: BTreeSet<RelPath>,
     /// Directories that are listed and not watched: nobody tells of them.
     polled: BTreeSet<RelPath>,
     /// The kernel could not tell of everything: only a scan finds it.
@@ -156,6 +158,7 @@ impl World {
             loud: false,
             dirs_lost: false,
             watches: BTreeMap::new(),
+            broken: BTreeSet::new(),
             polled: BTreeSet::new(),
             hints_lost: false,
             hashed: 0,
@@ -469,6 +472,7 @@ impl World {
     /// when it hears of it.
     pub(super) fn moved(&mut self, from: &RelPath, to: &RelPath) {
         self.watches.retain(|dir, _| !dir.is_within(from) && !dir.is_within(to));
+        self.broken.extend([from.clone(), to.clone()]);
         // What was absent in a directory is absent in it since then, whatever it is called.
         let below: Vec<(RelPath, i64)> = self
             .absent

@@ -245,6 +245,13 @@ impl Watcher {
         }
     }
 
+    /// Whether a directory is watched, and nothing happened to it, since this was asked last, that ended watches below
+    /// it.
+    #[must_use]
+    pub fn is_watched_whole(&self, tree: usize, path: &RelPath) -> bool {
+        self.shared.table().is_whole(tree, path)
+    }
+
     /// A directory is left out from now on, with all below it.
     pub fn unwatch(&self, tree: usize, path: &RelPath) {
         self.shared.table().drop_below(tree, path);

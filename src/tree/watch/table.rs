@@ -45,6 +45,9 @@ struct Tree {
     paths: BTreeMap<Arc<[u8]>, Entry>,
     /// Which full scan runs, or was the last.
     scan: u32,
+    /// Where watches were dropped, with all below, since a full scan began, and nobody asked since. Whatever watches
+    /// that path again by then does not watch what is below it.
+    broken: HashSet<RelPath>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +117,13 @@ impl Table {
         self.trees.get(tree).is_some_and(|tree| tree.paths.contains_key(path.as_bytes()))
     }
 
+    /// Whether it is watched, with all that was listed below it. Whoever is told that it is not has it listed: the
+    /// next time the answer may be another one.
+    pub(super) fn is_whole(&mut self, tree: usize, path: &RelPath) -> bool {
+        let broken = self.trees.get_mut(tree).is_none_or(|tree| tree.broken.remove(path));
+        !broken && self.is_watched(tree, path)
+    }
+
     pub(super) fn is_silent(&self, device: u64) -> bool {
         self.devices.is_silent(device)
     }
@@ -130,7 +140,7 @@ impl Table {
             if entry.wd == wd {
                 return Added::Kept;
             }
-            self.drop_below(tree, path);
+            self.breaks(tree, path);
             added = Added::Replaced;
         }
         let key: Arc<[u8]> = Arc::from(path.as_bytes());
@@ -149,6 +159,14 @@ impl Table {
             }
         }
         added
+    }
+
+    /// What is at `path` now is another one, or was somewhere else meanwhile.
+    fn breaks(&mut self, tree: usize, path: &RelPath) {
+        self.drop_below(tree, path);
+        if let Some(tree) = self.trees.get_mut(tree) {
+            tree.broken.insert(path.clone());
+        }
     }
 
     /// Forgets the watches at `path` and below it.
@@ -184,6 +202,8 @@ impl Table {
     pub(super) fn begin_scan(&mut self, tree: usize) {
         if let Some(tree) = self.trees.get_mut(tree) {
             tree.scan = tree.scan.wrapping_add(1);
+            // It comes to everything.
+            tree.broken.clear();
         }
     }
 
@@ -337,7 +357,7 @@ impl Table {
         }
         for (tree, leads) in anchored {
             if name == Some(&leads) && events.intersects(LEFT) {
-                self.drop_below(tree, &RelPath::root());
+                self.breaks(tree, &RelPath::root());
             }
             if name.is_none_or(|name| name == leads) {
                 heard.hints.push((tree, RelPath::root()));
@@ -354,7 +374,7 @@ impl Table {
                 None => events.intersects(LEFT_ITSELF),
             };
             if left {
-                self.drop_below(tree, &path);
+                self.breaks(tree, &path);
             }
             heard.hints.push((tree, path));
         }

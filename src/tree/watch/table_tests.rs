@@ -78,6 +78,29 @@ fn another_directory_under_a_known_name_is_noticed() {
 }
 
 #[test]
+fn what_was_away_is_not_whole_although_it_is_watched_again() {
+    let mut table = watching(&["", "a", "a/x"]);
+    assert!(table.is_whole(0, &rel("a")) && !table.is_whole(0, &rel("b")));
+    // Renamed and back, and listed before anybody looks: a/x is not watched.
+    assert_eq!(hints(&table.heard(1, MOVED_DIR, Some(b"a"))), ["0:a"]);
+    assert_eq!(table.added(0, &rel("a"), 2, 9), Added::Begun);
+    assert!(!table.is_whole(0, &rel("a")), "whoever looks is told");
+    assert!(table.is_whole(0, &rel("a")), "and has it listed, with all below");
+    // The same of another directory in its place, and of the way to the root.
+    assert_eq!(table.added(0, &rel("a"), 7, 9), Added::Replaced);
+    table.set_anchors(0, vec![(20, b"root".to_vec())]);
+    assert_eq!(hints(&table.heard(20, MOVED_DIR, Some(b"root"))), ["0:."]);
+    assert_eq!(table.added(0, &rel(""), 1, 9), Added::Begun);
+    assert!(!table.is_whole(0, &RelPath::root()));
+    // A full scan comes to everything.
+    assert_eq!(table.added(0, &rel("a"), 8, 9), Added::Begun);
+    table.heard(1, MOVED_DIR, Some(b"a"));
+    table.begin_scan(0);
+    assert_eq!(table.added(0, &rel("a"), 8, 9), Added::Begun);
+    assert!(table.is_whole(0, &rel("a")));
+}
+
+#[test]
 fn one_directory_under_two_names_tells_of_both() {
     let mut table = watching(&["", "a"]);
     assert_eq!(table.added(0, &rel("bound"), 2, 9), Added::Begun);

@@ -66,7 +66,7 @@ fn a_mirror_with_much_to_send_keeps_no_other_waiting() {
     let mut facts = answers(&turned);
     hand.wait(60_000);
     let what = Ok(Kind::File(print(50_000, 7)));
-    facts.push(Fact::Looked { mirror: 1, path: rel("f"), what });
+    facts.push(Fact::Looked { mirror: 1, path: rel("f"), what, watched: false });
     let turned = hand.turn(facts);
     let ms = waited(&mut hand, turned);
     assert!(ms < 1_200, "it waited for {ms} ms");

@@ -1,6 +1,7 @@
 //! What is listed, and when.
 
 use super::*;
+use crate::tree::RootError;
 
 fn dir(name: &str) -> Found {
     Found { name: name.as_bytes().to_vec(), kind: DIR }
@@ -50,19 +51,59 @@ fn a_directory_in_the_place_of_another_is_listed() {
 }
 
 #[test]
-fn a_hint_on_the_root_itself_leads_to_a_scan() {
+fn a_hint_on_a_root_that_is_another_one_or_was_away_leads_to_a_scan() {
+    let here = RootId { inode: 2, fsid: 3 };
+    let missing = Err(RootError::Missing("/m".into()));
+    let others = [
+        (Ok(RootId { inode: 4, fsid: 3 }), true),
+        (Ok(RootId { inode: 2, fsid: 4 }), true),
+        (Ok(here), false),
+        (missing, true),
+    ];
+    for (seen, watched) in others {
+        let mut hand = Hand::new();
+        hand.scan_dirs(&["a"]);
+        let mut effects = hand.turn(vec![Fact::RootLooked { mirror: 0, seen, watched }]).effects;
+        hand.wait(5_000);
+        effects.extend(hand.turn(Vec::new()).effects);
+        assert_eq!(effects, [Effect::Root(0)]);
+    }
+    // Somebody touched the one that it was: what is below it is known, but for what its own listing shows.
     let mut hand = Hand::new();
-    hand.scan_dirs(&[]);
-    hand.looked("", Ok(DIR));
+    hand.scan_dirs(&["a"]);
+    let touched = Fact::RootLooked { mirror: 0, seen: Ok(here), watched: true };
+    assert_eq!(lists(&hand.turn(vec![touched])), ["."]);
+    assert_eq!(lists(&hand.turn(vec![page("", vec![dir("a"), dir("b")])])), ["b"]);
+    hand.turn(vec![page("b", Vec::new())]);
     hand.wait(5_000);
-    assert_eq!(hand.turn(Vec::new()).effects, [Effect::Root(0)]);
+    assert!(!hand.turn(Vec::new()).effects.contains(&Effect::Root(0)));
+}
+
+#[test]
+fn of_a_directory_that_is_the_same_and_watched_only_its_own_listing_is_read_again() {
+    let marked = |inode| Kind::Dir(DirMark { inode, mounted: false });
+    let touched = |inode, watched| {
+        let mut hand = Hand::new();
+        hand.scan_dirs(&[]);
+        hand.looked("a", Ok(marked(7)));
+        hand.turn(vec![page("a", vec![dir("b")])]);
+        hand.turn(vec![page("a/b", Vec::new())]);
+        let what = Ok(marked(inode));
+        let turned = hand.turn(vec![Fact::Looked { mirror: 0, path: rel("a"), what, watched }]);
+        assert_eq!(lists(&turned), ["a"]);
+        lists(&hand.turn(vec![page("a", vec![dir("b")])]))
+    };
+    assert_eq!(touched(7, true), Vec::<String>::new());
+    assert_eq!(touched(7, false), ["a/b"], "watches below it were dropped");
+    assert_eq!(touched(8, true), ["a/b"], "another one");
 }
 
 #[test]
 fn a_tree_whose_attributes_change_is_listed_once() {
     let mut hand = Hand::new();
     hand.scan_dirs(&["a"]);
-    let look = |path: &str| Fact::Looked { mirror: 0, path: rel(path), what: Ok(DIR) };
+    let look =
+        |path: &str| Fact::Looked { mirror: 0, path: rel(path), what: Ok(DIR), watched: false };
     // It begins to grow while it is looked at.
     let turned = hand.turn(vec![look("a"), look("a/b"), look("a/b/c"), look("a")]);
     assert_eq!(lists(&turned), ["a"]);
@@ -117,7 +158,7 @@ fn lost_hints_are_made_good_although_a_directory_is_being_listed() {
     hand.turn(vec![Fact::Overflow]);
     hand.wait(2_000);
     // More waits to be listed: that does not put the full scan off either.
-    let look = Fact::Looked { mirror: 0, path: rel("b"), what: Ok(DIR) };
+    let look = Fact::Looked { mirror: 0, path: rel("b"), what: Ok(DIR), watched: false };
     let turned = hand.turn(vec![look, page("a", Vec::new())]);
     assert!(turned.effects.contains(&Effect::Root(0)), "{:?}", turned.effects);
 }
@@ -235,7 +276,7 @@ fn directories_of_a_mirror_whose_root_is_gone_leave_room_for_others() {
     }
     // The root of the first goes before anything was made.
     let why = Absent::Root("gone".into());
-    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("x"), what: Err(why) }]);
+    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("x"), what: Err(why), watched: false }]);
     // Longer than the running scan of the other keeps its directories waiting.
     hand.wait(70_000);
     let turned = hand.turn(Vec::new());

@@ -8,6 +8,7 @@ impl World {
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Root(mirror) => {
+                self.broken.clear();
                 let seen = match self.disk.root {
                     Some(inode) => Ok((RootId { inode, fsid: 1 }, self.disk.nodes.is_empty())),
                     None => Err(RootError::Missing(PathBuf::from("/m"))),
@@ -23,8 +24,24 @@ impl World {
             },
             Effect::Look { mirror, paths } => {
                 for path in paths {
-                    let what = self.disk.look(&path);
-                    self.facts.push_back(Fact::Looked { mirror, path, what });
+                    let kept = self.watches.get(&path).copied();
+                    let watched = !self.broken.remove(&path)
+                        && kept.is_some()
+                        && kept == self.disk.dir_inode(&path);
+                    self.facts.push_back(match (path.is_root(), self.disk.root) {
+                        (true, Some(inode)) => {
+                            let seen = Ok(RootId { inode, fsid: 1 });
+                            Fact::RootLooked { mirror, seen, watched }
+                        }
+                        (true, None) => {
+                            let seen = Err(RootError::Missing(PathBuf::from("/m")));
+                            Fact::RootLooked { mirror, seen, watched }
+                        }
+                        _ => {
+                            let what = self.disk.look(&path);
+                            Fact::Looked { mirror, path, what, watched }
+                        }
+                    });
                 }
             }
             Effect::Probe => {
