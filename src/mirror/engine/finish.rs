@@ -82,6 +82,7 @@ impl Core {
             wakes.extend(self.gate.next_probe_ms());
         } else {
             wakes.extend(self.limits.resumes_at_ms(now.mono_ms));
+            wakes.extend(self.next_reread_ms(now));
             wakes.extend(self.orphans_at_ms);
             // One that is overdue waits for a slot, and whatever frees that wakes.
             wakes.extend(self.next_relocation_ms().filter(|at| *at > now.mono_ms));

@@ -6,6 +6,7 @@
 mod adopt;
 mod bandwidth;
 mod dirs;
+mod due;
 mod endings;
 mod finish;
 mod holds;
@@ -107,6 +108,8 @@ struct Core {
     /// When to look whether mirrors are adopted, monotonic milliseconds.
     adopt_check_at_ms: i64,
     next_number: u64,
+    /// While much is in memory: when the journal is asked for more, monotonic milliseconds.
+    reread_at_ms: i64,
     /// When the newest of what is due may be looked at again, monotonic milliseconds.
     newest_at_ms: i64,
     /// Files that were not still for one read although their patience was over: no cap before this time, in
@@ -310,6 +313,7 @@ impl Engine {
                 orphans_at_ms: Some(0),
                 adopt_check_at_ms: 0,
                 next_number: 0,
+                reread_at_ms: i64::MIN,
                 newest_at_ms: 0,
                 restless: HashMap::new(),
                 overtaken: BTreeSet::new(),
@@ -401,7 +405,13 @@ impl Core {
                 self.page(work, mirror, &dir, &entries, last, watched)
             }
             Fact::ListFailed { mirror, dir, why } => self.list_failed(work, mirror, &dir, why),
-            Fact::Looked { mirror, path, what } => self.looked(work, mirror, &path, what),
+            Fact::Looked { mirror, path, what, watched } => {
+                self.looked(work, mirror, &path, what, watched)
+            }
+            Fact::RootLooked { mirror, seen, watched } => {
+                self.root_looked(work.now, mirror, seen, watched);
+                Ok(())
+            }
             Fact::Hints { mirror, paths } => self.hinted(work, mirror, paths),
             Fact::Overflow => self.overflow(work),
             Fact::Watched { mirror, directories } => {

@@ -129,7 +129,7 @@ impl Hand {
     }
 
     fn looked(&mut self, path: &str, what: Result<Kind, Absent>) -> Turned {
-        self.turn(vec![Fact::Looked { mirror: 0, path: rel(path), what }])
+        self.turn(vec![Fact::Looked { mirror: 0, path: rel(path), what, watched: false }])
     }
 
     fn state(self, path: &str) -> (EntryState, Option<i64>) {
@@ -346,9 +346,11 @@ fn root(mirror: usize) -> Fact {
     Fact::Root { mirror, seen: Ok((RootId { inode: 2, fsid: 3 }, false)) }
 }
 
-/// Answers every listing of the remote with nothing, until none is asked for. Gives all effects.
+/// Answers every listing of the remote with nothing, until none is asked for. With much in memory, the journal is not
+/// asked at once again, but soon. Gives all effects.
 fn adopted(hand: &mut Hand, mut turned: Turned) -> Turned {
     let mut all = Turned::default();
+    let mut pauses = 0;
     loop {
         let asked: Vec<DirJobId> = turned
             .effects
@@ -361,7 +363,14 @@ fn adopted(hand: &mut Hand, mut turned: Turned) -> Turned {
         all.effects.append(&mut turned.effects);
         all.wake_at_ms = turned.wake_at_ms;
         if asked.is_empty() {
-            return all;
+            let wait_ms = all.wake_at_ms.map(|at| at - hand.now.mono_ms);
+            match wait_ms.filter(|ms| (1..200).contains(ms) && pauses < 3) {
+                Some(ms) => hand.wait(ms),
+                None => return all,
+            }
+            pauses += 1;
+            turned = hand.turn(Vec::new());
+            continue;
         }
         let facts = asked
             .into_iter()
@@ -414,7 +423,12 @@ fn a_held_mirror_with_much_to_do_keeps_no_other_waiting() {
     hand.turn(vec![page(0, RelPath::root(), many(5_000))]);
     // Its filesystem goes away before anything of it is sent.
     let gone = Absent::Root("not mounted".into());
-    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("f00001"), what: Err(gone) }]);
+    hand.turn(vec![Fact::Looked {
+        mirror: 0,
+        path: rel("f00001"),
+        what: Err(gone),
+        watched: false,
+    }]);
     hand.turn(vec![root(1)]);
     let turned = hand.turn(vec![page(1, RelPath::root(), vec![file("f", print(5, 10))])]);
     let turned = adopted(&mut hand, turned);
@@ -497,8 +511,12 @@ fn a_file_that_is_never_still_is_not_sent_again_and_again() {
     for second in 0..3_600_u64 {
         hand.wait(970);
         let print = Fingerprint { size: 5 + second, ctime_ns: hand.now.unix_ns(), ..print(5, 10) };
-        let mut facts =
-            vec![Fact::Looked { mirror: 0, path: rel("f"), what: Ok(Kind::File(print)) }];
+        let mut facts = vec![Fact::Looked {
+            mirror: 0,
+            path: rel("f"),
+            what: Ok(Kind::File(print)),
+            watched: false,
+        }];
         facts.push(Fact::Step { transfer, outcome: Outcome::Changed });
         hand.turn(facts);
         // The next write is a moment away.
@@ -521,7 +539,7 @@ fn the_pages_of_a_listing_that_was_given_up_never_mix_with_those_of_the_next() {
     assert_eq!(first.effects, [Effect::List { mirror: 0, dir: RelPath::root() }]);
     // The root goes, and is there again, while that listing is still under way.
     let gone = Absent::Root("not mounted".into());
-    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("x"), what: Err(gone) }]);
+    hand.turn(vec![Fact::Looked { mirror: 0, path: rel("x"), what: Err(gone), watched: false }]);
     hand.wait(20_000);
     hand.turn(Vec::new());
     let second = hand.turn(vec![root(0)]);
