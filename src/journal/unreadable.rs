@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::rows::{DirId, UnreadableRow};
+use super::rows::{DirId, MirrorId, UnreadableRow};
 use super::{JournalError, Turn};
 
 impl Turn<'_> {
@@ -26,6 +26,21 @@ impl Turn<'_> {
                 })
             })
             .optional()?)
+    }
+
+    /// Whether a file or directory of a mirror could not be read here.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn cannot_read_all(&self, mirror: MirrorId) -> Result<bool, JournalError> {
+        Ok(self
+            .tx
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM unreadable u JOIN dir d ON d.id = u.dir_id WHERE d.mirror_id = ?1)
+                     OR EXISTS (SELECT 1 FROM trouble t INDEXED BY trouble_local JOIN dir d ON d.id = t.dir_id
+                                 WHERE t.class = 'local' AND d.mirror_id = ?1)",
+            )?
+            .query_row([mirror.0], |row| row.get(0))?)
     }
 
     /// What lies in a directory is not known.

@@ -4,7 +4,6 @@ use super::observe::Rows;
 use super::scan::OVERFLOW_WAIT_MS;
 use super::stack::{Reach, Wanted};
 use super::{Core, Work};
-use crate::clock::Now;
 use crate::failure::Class;
 use crate::journal::{EntryId, JournalError, NEVER_MS, RootIdentity, TroubleRow};
 use crate::mirror::facts::Effect;
@@ -125,6 +124,7 @@ impl Core {
                 let same = matches!((&child, kind), (Some(row), Kind::Dir(mark)) if row.gone_at_ms.is_none()
                     && row.inode != 0
                     && (row.inode, row.mounted) == (mark.inode, mark.mounted));
+                let known = same && watched && self.all_is_read(work, index)?;
                 let listed =
                     self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
                 if kind.is_dir() {
@@ -132,10 +132,10 @@ impl Core {
                 }
                 // A hint on a directory comes when it was made, renamed or given other rights, not when something
                 // in it changes. It may be another one under a name that is known: nobody has listed that, and
-                // nobody watches it. Of one that is the same and watched, what is below is known; whether it can still
-                // be read, its own listing tells.
+                // nobody watches it. Of one that is the same and watched, what is below is known, unless something
+                // could not be read, which its new rights may have changed.
                 if listed && let Some(state) = self.mirrors.get_mut(index) {
-                    match same && watched {
+                    match known {
                         true => state.scan.relist_itself(path),
                         false => state.scan.relist(path),
                     }
@@ -172,26 +172,36 @@ impl Core {
         }
     }
 
+    /// Whether there is nothing in a mirror that could not be read here.
+    fn all_is_read(&self, work: &Work<'_>, index: usize) -> Result<bool, JournalError> {
+        match self.mirrors.get(index) {
+            Some(state) => Ok(!work.turn.cannot_read_all(state.id)?),
+            None => Ok(false),
+        }
+    }
+
     /// The root was looked at. Another one, or one that was away, is scanned: nobody watches what is in it. Whoever
     /// touches it again and again does not cause a scan each time.
     pub(super) fn root_looked(
         &mut self,
-        now: Now,
+        work: &Work<'_>,
         index: usize,
         seen: Result<RootId, RootError>,
         watched: bool,
-    ) {
-        let Some(state) = self.mirrors.get_mut(index) else { return };
+    ) -> Result<(), JournalError> {
+        let known = watched && self.all_is_read(work, index)?;
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         let root = RelPath::root();
         state.looking.remove(&root);
         if state.scan.held {
-            return;
+            return Ok(());
         }
         match seen.map(|id| RootIdentity { inode: id.inode, fsid: id.fsid }) {
-            Ok(id) if watched && state.root == Some(id) => state.scan.relist_itself(&root),
-            Ok(_) => state.scan.hurry(now.mono_ms + ROOT_WAIT_MS),
-            Err(_) => state.scan.hurry(now.mono_ms),
+            Ok(id) if known && state.root == Some(id) => state.scan.relist_itself(&root),
+            Ok(_) => state.scan.hurry(work.now.mono_ms + ROOT_WAIT_MS),
+            Err(_) => state.scan.hurry(work.now.mono_ms),
         }
+        Ok(())
     }
 
     /// A file on a filesystem that is not mounted waits until that is: it cannot be read.

@@ -409,8 +409,7 @@ impl Core {
                 self.looked(work, mirror, &path, what, watched)
             }
             Fact::RootLooked { mirror, seen, watched } => {
-                self.root_looked(work.now, mirror, seen, watched);
-                Ok(())
+                self.root_looked(work, mirror, seen, watched)
             }
             Fact::Hints { mirror, paths } => self.hinted(work, mirror, paths),
             Fact::Overflow => self.overflow(work),

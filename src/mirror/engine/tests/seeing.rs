@@ -82,20 +82,23 @@ fn a_hint_on_a_root_that_is_another_one_or_was_away_leads_to_a_scan() {
 #[test]
 fn of_a_directory_that_is_the_same_and_watched_only_its_own_listing_is_read_again() {
     let marked = |inode| Kind::Dir(DirMark { inode, mounted: false });
-    let touched = |inode, watched| {
+    let touched = |inode, watched, below: Option<Fact>| {
         let mut hand = Hand::new();
         hand.scan_dirs(&[]);
         hand.looked("a", Ok(marked(7)));
         hand.turn(vec![page("a", vec![dir("b")])]);
-        hand.turn(vec![page("a/b", Vec::new())]);
+        hand.turn(vec![below.unwrap_or_else(|| page("a/b", Vec::new()))]);
         let what = Ok(marked(inode));
         let turned = hand.turn(vec![Fact::Looked { mirror: 0, path: rel("a"), what, watched }]);
         assert_eq!(lists(&turned), ["a"]);
         lists(&hand.turn(vec![page("a", vec![dir("b")])]))
     };
-    assert_eq!(touched(7, true), Vec::<String>::new());
-    assert_eq!(touched(7, false), ["a/b"], "watches below it were dropped");
-    assert_eq!(touched(8, true), ["a/b"], "another one");
+    assert_eq!(touched(7, true, None), Vec::<String>::new());
+    assert_eq!(touched(7, false, None), ["a/b"], "watches below it were dropped");
+    assert_eq!(touched(8, true, None), ["a/b"], "another one");
+    let why = Absent::Unreadable("EACCES".into());
+    let refused = Fact::ListFailed { mirror: 0, dir: rel("a/b"), why };
+    assert_eq!(touched(7, true, Some(refused)), ["a/b"], "it may be readable now");
 }
 
 #[test]
