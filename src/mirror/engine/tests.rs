@@ -21,6 +21,7 @@ use crate::tree::{Absent, DirMark, Found, Kind, RootId, Watching};
 const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false });
 
 mod fairness;
+mod limiting;
 mod names;
 mod pausing;
 mod seeing;

@@ -4,7 +4,7 @@ use super::*;
 use crate::mirror::step::Reply;
 
 /// What a service that takes everything answers.
-fn answers(turned: &Turned) -> Vec<Fact> {
+pub(super) fn answers(turned: &Turned) -> Vec<Fact> {
     let answer = |effect: &Effect| match effect {
         Effect::ListRemote { job, .. } => {
             let result = Ok(RemoteListing::Page { entries: Vec::new(), last: true });
