@@ -14,6 +14,7 @@ mod dispatch;
 mod faults;
 mod file;
 mod form_data;
+mod joined;
 mod library;
 mod log;
 mod multipart;

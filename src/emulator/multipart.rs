@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use crc_fast::{CrcAlgorithm, Digest as Crc};
-use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
 use super::content::{Joining, MIB, Sums, write_piece};
+use super::joined::Joined;
 use super::reply::{Refusal, refuse};
 use super::store::{Store, Upload};
 use super::time::iso;
@@ -73,72 +73,51 @@ pub(super) fn describe(upload: &Upload) -> Value {
         .collect()
 }
 
-/// The parts of an upload that lie in one file already: the first, and those that follow it without a gap.
-pub(super) struct Joined {
-    chained: Joining,
-    /// Of each part: one that comes again, and is another, makes what was joined useless.
-    parts: Vec<Sums>,
+/// Appends what follows, at most so many parts. After an error it begins with the first again.
+fn append_next(
+    joined: &mut Joined,
+    store: &Store,
+    upload: &Upload,
+    most: usize,
+) -> std::io::Result<()> {
+    let appended = try_append_next(joined, store, upload, most);
+    if appended.is_err() {
+        *joined = Joined::default();
+    }
+    appended
 }
 
-impl Default for Joined {
-    fn default() -> Joined {
-        Joined { chained: Joining::new(), parts: Vec::new() }
+fn try_append_next(
+    joined: &mut Joined,
+    store: &Store,
+    upload: &Upload,
+    most: usize,
+) -> std::io::Result<()> {
+    let path = store.pending(&upload.cos_key, None);
+    let there = fs::metadata(&path).map_or(0, |facts| facts.len());
+    let still = upload.parts.values().map(|(sums, _)| sums);
+    if there < joined.chained.size() || !still.take(joined.parts.len()).eq(&joined.parts) {
+        *joined = Joined::default();
     }
-}
-
-impl Joined {
-    /// Appends what follows, at most so many parts. After an error it begins with the first again.
-    fn append(&mut self, store: &Store, upload: &Upload, most: usize) -> std::io::Result<()> {
-        let appended = self.try_append(store, upload, most);
-        if appended.is_err() {
-            *self = Joined::default();
-        }
-        appended
+    let next = upload.parts.iter().zip(1..).take_while(|((number, _), at)| *number == at);
+    let next: Vec<(u32, &Sums)> = next
+        .map(|((number, (sums, _)), _)| (*number, sums))
+        .skip(joined.parts.len())
+        .take(most)
+        .collect();
+    if next.is_empty() {
+        return Ok(());
     }
-
-    fn try_append(&mut self, store: &Store, upload: &Upload, most: usize) -> std::io::Result<()> {
-        let path = store.pending(&upload.cos_key, None);
-        let there = fs::metadata(&path).map_or(0, |facts| facts.len());
-        let still = upload.parts.values().map(|(sums, _)| sums);
-        if there < self.chained.size() || !still.take(self.parts.len()).eq(&self.parts) {
-            *self = Joined::default();
-        }
-        let next = upload.parts.iter().zip(1..).take_while(|((number, _), at)| *number == at);
-        let next: Vec<(u32, &Sums)> = next
-            .map(|((number, (sums, _)), _)| (*number, sums))
-            .skip(self.parts.len())
-            .take(most)
-            .collect();
-        if next.is_empty() {
-            return Ok(());
-        }
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        // Less what a try that failed left.
-        file.set_len(self.chained.size())?;
-        file.seek(SeekFrom::End(0))?;
-        for (number, sums) in next {
-            let part = store.pending(&upload.cos_key, Some(number));
-            append(&part, sums, &mut self.chained, &mut file)?;
-            self.parts.push(sums.clone());
-        }
-        file.set_len(self.chained.size())
+    let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    // Less what a try that failed left.
+    file.set_len(joined.chained.size())?;
+    file.seek(SeekFrom::End(0))?;
+    for (number, sums) in next {
+        let part = store.pending(&upload.cos_key, Some(number));
+        append(&part, sums, &mut joined.chained, &mut file)?;
+        joined.parts.push(sums.clone());
     }
-
-    /// What the library knows of it.
-    fn sums(&self) -> Sums {
-        // What COS gives for the ETag of such a content is not its MD5.
-        let mut md5 = Md5::new();
-        for part in &self.parts {
-            md5.update(&part.md5);
-        }
-        self.chained.clone().done(format!("{}-{}", hex::encode(md5.finalize()), self.parts.len()))
-    }
-}
-
-impl std::fmt::Debug for Joined {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Joined").field("parts", &self.parts.len()).finish_non_exhaustive()
-    }
+    file.set_len(joined.chained.size())
 }
 
 /// Appends a part to what is joined, if it is the one with these sums.
@@ -168,7 +147,7 @@ fn append(part: &Path, sums: &Sums, chained: &mut Joining, file: &mut File) -> s
 pub(super) fn join_some(store: &Store, upload: &Upload) {
     let joined = store.joined(&upload.cos_key);
     if let Ok(mut joined) = joined.try_lock()
-        && let Err(error) = joined.append(store, upload, AHEAD)
+        && let Err(error) = append_next(&mut joined, store, upload, AHEAD)
     {
         // The confirm does it again, and says what is wrong.
         tracing::debug!(%error, "cannot join parts");
@@ -187,7 +166,7 @@ pub(super) fn join(store: &Store, upload: &Upload) -> Result<Sums, Refusal> {
     }
     let joined = store.joined(&upload.cos_key);
     let mut joined = joined.lock().unwrap_or_else(PoisonError::into_inner);
-    joined.append(store, upload, usize::MAX)?;
+    append_next(&mut joined, store, upload, usize::MAX)?;
     Ok(joined.sums())
 }
 

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use super::content::Sums;
 use super::faults::Faults;
+use super::joined::Joined;
 use super::library::{FileMeta, Library, Node, Path};
 use super::log::Log;
-use super::multipart::Joined;
 use super::time::system_ms;
 
 /// What kind of upload was started.

@@ -2,7 +2,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::root::UNSTABLE;
+/// Filesystems whose inodes and ctimes are not the same from one look to the next: NFS, SMB, CIFS,
+/// SMB2, FUSE, 9p, Ceph, AFS (the numbers are those of `statfs(2)`).
+pub(super) const UNSTABLE: &[u64] =
+    &[0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f];
 
 /// Filesystems of several machines, or of the other side of a virtual machine: the kernel tells only of what this
 /// machine changes. Those whose inodes mean nothing either stand in [`UNSTABLE`].

@@ -46,11 +46,6 @@ pub struct Root {
     stable: bool,
 }
 
-/// Filesystems whose inodes and ctimes are not the same from one look to the next: NFS, SMB, CIFS,
-/// SMB2, FUSE, 9p, Ceph, AFS (the numbers are those of `statfs(2)`).
-pub(super) const UNSTABLE: &[u64] =
-    &[0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f];
-
 /// A handle on a directory: nothing is read through it.
 pub(super) const HANDLE: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -96,7 +91,7 @@ impl Root {
         let stat = rustix::fs::fstat(&fd).map_err(error)?;
         let filesystem = rustix::fs::fstatvfs(&fd).map_err(error)?;
         let kind = filesystem::magic(&fd).map_err(error)?;
-        let stable = !UNSTABLE.contains(&u64::from(kind));
+        let stable = !filesystem::UNSTABLE.contains(&u64::from(kind));
         let id = RootId { inode: stat.st_ino, fsid: filesystem.f_fsid };
         Ok(Root { fd, path: path.to_path_buf(), id, device: stat.st_dev, stable })
     }

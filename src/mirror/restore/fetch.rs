@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
+use super::local_error::LocalError;
 use super::partial::Partial;
-use super::target::{LocalError, Target, There};
+use super::target::{Target, There};
 use super::times::Times;
 use crate::digest::Digester;
 use crate::relpath::RelPath;

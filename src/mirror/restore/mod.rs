@@ -7,6 +7,7 @@ mod apart;
 mod facts;
 mod fetch;
 mod list;
+mod local_error;
 mod partial;
 mod plan;
 mod retry;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
-use super::target::{LocalError, broken};
+use super::local_error::{LocalError, broken};
 use crate::digest::Crc64;
 
 /// A content that is not complete, or not proven yet.

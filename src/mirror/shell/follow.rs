@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::remote::{failure, no_client};
+use super::answers::{failure, no_client};
 use super::{Inner, Local, guard};
 use crate::failure::Class;
 use crate::journal::RootIdentity;

@@ -3,8 +3,10 @@
 //! Nothing is decided here. Every task can be abandoned at any moment: what it leaves behind is what a crash
 //! would leave, and the journal knows how to go on.
 
+mod answers;
 mod follow;
 mod guard;
+mod hashing;
 mod local;
 mod parts;
 mod remote;

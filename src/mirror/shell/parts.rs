@@ -9,9 +9,9 @@ use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 use super::Inner;
+use super::answers::refused;
+use super::hashing::{hashed, instant};
 use super::local::{File, unreadable};
-use super::remote::{hashed, instant, refused};
-use crate::digest::Hash;
 use crate::failure::Class;
 use crate::mirror::facts::TransferId;
 use crate::mirror::step::{Failure, Hashes, Outcome, Part};
@@ -66,7 +66,7 @@ impl Signed {
             .renew_parts(confirm_key, part.number, part.of, latest.as_deref())
             .await
             .map(Arc::new)
-            .map_err(super::remote::refused)?;
+            .map_err(super::answers::refused)?;
         *latest = Some(Arc::clone(&renewed));
         Ok(renewed)
     }
@@ -186,15 +186,4 @@ async fn send(
         (Err(ReadError::Stopped), Err(error)) => Err(Sending::Refused(error)),
         (Err(error), _) => Err(Sending::Unreadable(error)),
     }
-}
-
-/// Reads a part for its digests.
-pub(super) async fn read_part(
-    file: &File,
-    part: Part,
-    after: Option<Hash>,
-) -> Result<Outcome, Outcome> {
-    let digest = file.blocking(move |open| open.digest_part(part.offset, part.len, after)).await?;
-    let Part { number, .. } = part;
-    Ok(Outcome::PartRead { number, crc64: digest.crc64, full_hash: digest.full })
 }

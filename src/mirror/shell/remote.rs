@@ -8,17 +8,16 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::Inner;
+use super::answers::{failure, no_client, refused, reply};
+use super::hashing::{hashed, instant, read_part};
 use super::local::{File, unreadable};
-use super::parts::read_part;
-use crate::digest::{BEGINNING_LEN, Digest, Hash};
+use crate::digest::{BEGINNING_LEN, Digest};
 use crate::failure::Class;
 use crate::fingerprint::Fingerprint;
 use crate::mirror::facts::{DirJobId, Fact, MirrorIndex, RemoteEntry, RemoteListing, TransferId};
-use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Reply, Step};
+use crate::mirror::step::{Failure, Hashes, Outcome, Remote, Step};
 use crate::relpath::RelPath;
-use crate::smh::{
-    Client, Confirmed, Content, Form, Kind, Operation, Page, RemotePath, Rounds, Start,
-};
+use crate::smh::{Client, Content, Form, Kind, Page, RemotePath, Rounds, Start};
 use crate::tree::{ReadError, Reading};
 
 /// Files below this are read into memory before they are sent.
@@ -241,42 +240,6 @@ fn mind_the_limit(client: &Client, file: &File, form: &Form) {
     }
 }
 
-/// The hashes that a start sends; and the whole digest, if it came out.
-pub(super) async fn hashed(
-    file: &File,
-    hashes: Hashes,
-) -> Result<(Option<Hash>, Option<Hash>, Option<Digest>), Outcome> {
-    match hashes {
-        Hashes::None => {
-            // Only whether it still is what it was.
-            file.blocking(|_| Ok(())).await?;
-            Ok((None, None, None))
-        }
-        Hashes::Beginning => {
-            let digest = file.blocking(|r| r.digest_beginning(BEGINNING_LEN)).await?;
-            let whole = file.fingerprint.size <= BEGINNING_LEN;
-            Ok((Some(digest.beginning), None, whole.then_some(digest)))
-        }
-        Hashes::Full => {
-            let digest = file.blocking(Reading::digest).await?;
-            Ok((Some(digest.beginning), Some(digest.full), Some(digest)))
-        }
-    }
-}
-
-/// The library had the content: what was it?
-pub(super) async fn instant(
-    file: &File,
-    digest: Option<Digest>,
-    confirmed: Confirmed,
-) -> Result<Outcome, Outcome> {
-    let digest = match digest {
-        Some(digest) => digest,
-        None => file.blocking(Reading::digest).await?,
-    };
-    Ok(Outcome::Instant { digest, reply: reply(confirmed) })
-}
-
 /// Sends the content; what was sent is what was hashed, in one pass.
 async fn post(
     client: &Client,
@@ -351,32 +314,4 @@ fn entries(page: Page) -> Vec<RemoteEntry> {
 /// There is no such directory (sheet sections 8 and 11).
 fn is_nothing(failure: &Failure) -> bool {
     failure.is(&["DirectoryNotFound", "PathNotFound", "InvalidSpaceOrDirectoryPath"])
-}
-
-fn reply(confirmed: Confirmed) -> Reply {
-    Reply { path: confirmed.path, size: confirmed.size, crc64: confirmed.crc64 }
-}
-
-pub(super) fn failure(error: crate::smh::Error) -> Failure {
-    let class = match (error.operation, error.class) {
-        // Without a token nothing works: whatever the answer was, no entry is to blame for it.
-        (Operation::Token, Class::Defect | Class::Transient) => Class::Offline,
-        (_, class) => class,
-    };
-    Failure {
-        class,
-        code: error.code.clone(),
-        message: error.to_string(),
-        request_id: error.request_id,
-        retry_after: error.retry_after,
-        of_content: matches!(error.operation, Operation::Post | Operation::Part),
-    }
-}
-
-pub(super) fn refused(error: crate::smh::Error) -> Outcome {
-    Outcome::Failed(failure(error))
-}
-
-pub(super) fn no_client() -> Failure {
-    Failure::new(Class::Defect, "nothing is sent in a dry run")
 }
