@@ -7,7 +7,7 @@ use fastrand::Rng;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::control::Live;
+use super::live::Live;
 use crate::clock::Clock;
 use crate::config::{Config, Mirror, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{

@@ -7,4 +7,3 @@ mod server;
 
 pub use message::{Answer, Ask, Parts, REPLY_MAX, Reply, Request, Upload, VERSION};
 pub use server::Control;
-pub(super) use server::Live;

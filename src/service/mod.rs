@@ -6,6 +6,7 @@ mod control;
 mod daemon;
 mod hook_process;
 mod hooks;
+mod live;
 mod logging;
 mod metrics;
 mod observers;

@@ -1,5 +1,6 @@
 //! The rules of the house: a room knows only rooms on lower floors, and the emulator none.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -74,4 +75,106 @@ fn no_room_reaches_upwards_and_the_emulator_shares_nothing() {
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+type Module = Vec<String>;
+
+/// The module that a file is.
+fn module(below: &Path) -> Module {
+    let mut names: Module =
+        below.with_extension("").iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    names.pop_if(|last| last == "mod");
+    names
+}
+
+/// What a source names with `super::` and `crate::`, as paths from the root of the crate. What is tested beside the code
+/// may know anything.
+fn paths(of: &Module, text: &str) -> Vec<Module> {
+    let code = text.split("#[cfg(test)]").next().unwrap();
+    let code: String = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| [line.trim(), " "])
+        .collect();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("super::").chain(code.match_indices("crate::")) {
+        let (before, rest) = code.split_at(at);
+        // In the middle of a path that was looked at from its beginning.
+        if before.ends_with("::") || before.ends_with(is_name) {
+            continue;
+        }
+        let mut base = if rest.starts_with("crate") { Vec::new() } else { of.clone() };
+        let mut rest = rest.strip_prefix("crate::").unwrap_or(rest);
+        while let Some(after) = rest.strip_prefix("super::") {
+            base.pop();
+            rest = after;
+        }
+        loop {
+            let name: String = rest.chars().take_while(|c| is_name(*c)).collect();
+            if name.is_empty() {
+                break;
+            }
+            rest = &rest[name.len()..];
+            base.push(name);
+            let Some(after) = rest.strip_prefix("::") else { break };
+            rest = after;
+        }
+        // The names in braces, without what is in braces of their own.
+        let inner = rest.strip_prefix('{').map_or("", |inner| inner.split('}').next().unwrap());
+        for name in inner.split(',').map(str::trim) {
+            let name: String = name.chars().take_while(|c| is_name(*c)).collect();
+            found.push(base.iter().cloned().chain([name]).collect());
+        }
+        found.push(base);
+    }
+    found
+}
+
+/// A way from `at` back to itself.
+fn circle<'a>(
+    knows: &'a BTreeMap<Module, BTreeSet<Module>>,
+    at: &'a Module,
+    way: &mut Vec<&'a Module>,
+    done: &mut BTreeSet<&'a Module>,
+) -> Option<Vec<String>> {
+    if let Some(from) = way.iter().position(|step| *step == at) {
+        return Some(way[from..].iter().map(|step| step.join("::")).collect());
+    }
+    if !done.insert(at) {
+        return None;
+    }
+    way.push(at);
+    let found = knows.get(at).into_iter().flatten().find_map(|next| circle(knows, next, way, done));
+    way.pop();
+    found
+}
+
+#[test]
+fn no_modules_of_one_folder_know_each_other_in_a_circle() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let sources: BTreeMap<Module, String> = files
+        .iter()
+        .map(|file| (module(file.strip_prefix(&src).unwrap()), fs::read_to_string(file).unwrap()))
+        .collect();
+    let mut knows: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
+    let mut arrows = 0;
+    for (of, text) in &sources {
+        for path in paths(of, text) {
+            // The two modules side by side where the ways to both part.
+            let part = of.iter().zip(&path).take_while(|(a, b)| a == b).count();
+            let (Some(from), Some(to)) = (of.get(..=part), path.get(..=part)) else { continue };
+            if sources.contains_key(to) {
+                knows.entry(from.to_vec()).or_default().insert(to.to_vec());
+                arrows += 1;
+            }
+        }
+    }
+    assert!(arrows > 300, "the names were read: {arrows}");
+    let mut done = BTreeSet::new();
+    let circles: Vec<_> =
+        knows.keys().filter_map(|at| circle(&knows, at, &mut Vec::new(), &mut done)).collect();
+    assert_eq!(circles, Vec::<Vec<String>>::new());
 }

@@ -1,7 +1,7 @@
 //! Answers on the control socket. A client gets one answer and a few seconds; whatever it does, the work goes on.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 
 use super::message::{Answer, Ask, REQUEST_MAX, Reply, Upload, VERSION, understood};
 use super::place;
-use crate::config::{Config, Environment, Text};
+use crate::config::{Config, Environment};
 use crate::journal::Holder;
-use crate::mirror::Sending;
 use crate::service::assemble::Prepared;
+use crate::service::live::Live;
 use crate::service::reload::{Refused, ReloadHandle};
 
 /// Clients that are answered at the same time; others wait.
@@ -23,43 +23,6 @@ const CLIENTS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When no client can be taken (no descriptors), this long nobody is.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// What a daemon can tell of itself, from run to run.
-#[derive(Debug, Default)]
-pub(in crate::service) struct Live {
-    sending: Mutex<Option<Arc<Sending>>>,
-    /// The text of the configuration in force.
-    text: Mutex<Option<Text>>,
-}
-
-impl Live {
-    /// Another run sends from now on.
-    pub(in crate::service) fn set_sending(&self, sending: Arc<Sending>) {
-        *self.sending.lock().unwrap_or_else(PoisonError::into_inner) = Some(sending);
-    }
-
-    /// Another configuration is in force.
-    pub(in crate::service) fn set_config(&self, config: &Config) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.text.clone());
-    }
-
-    fn configuration(&self) -> Answer {
-        match &*self.text.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(text) => Answer::Configuration(text.0.to_string()),
-            None => Answer::Failed("the daemon is starting; try again".to_owned()),
-        }
-    }
-
-    fn uploads(&self) -> Vec<Upload> {
-        let sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        sending
-            .map(|sending| sending.now())
-            .unwrap_or_default()
-            .into_iter()
-            .map(Upload::from)
-            .collect()
-    }
-}
 
 /// Who knows the answers.
 #[derive(Debug)]
@@ -148,8 +111,13 @@ impl Daemon {
         let read = tokio::time::timeout(PATIENCE, from.read_until(b'\n', &mut line)).await;
         let Ok(Ok(_)) = read else { return };
         let answer = match understood(&line) {
-            Ok(Ask::Uploads) => Answer::Uploads(self.live.uploads()),
-            Ok(Ask::Configuration) => self.live.configuration(),
+            Ok(Ask::Uploads) => {
+                Answer::Uploads(self.live.uploads().into_iter().map(Upload::from).collect())
+            }
+            Ok(Ask::Configuration) => match self.live.configuration() {
+                Some(text) => Answer::Configuration(text),
+                None => Answer::Failed("the daemon is starting; try again".to_owned()),
+            },
             Ok(Ask::Reload) => match self.reload.ask().await {
                 Ok(applied) => Answer::Reloaded(applied.to_string()),
                 Err(refused @ Refused::Invalid(_)) => Answer::Refused(refused.to_string()),
