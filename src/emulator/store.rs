@@ -194,16 +194,15 @@ impl State {
             .then(|| (path.clone(), file.clone()))
     }
 
-    /// Files of this size whose full hash nobody asked for yet. They are not told of again.
-    pub(super) fn take_unhashed(&mut self, size: u64) -> Vec<Path> {
-        let paths = self.unhashed.remove(&size).unwrap_or_default();
-        paths
-            .into_iter()
-            .filter(|path| {
-                let file = self.library.file(path);
-                file.is_some_and(|file| file.sums.size == size && file.sums.full_hash.is_none())
-            })
-            .collect()
+    /// Files of this size whose full hash nobody asked for yet.
+    pub(super) fn unhashed(&mut self, size: u64) -> Vec<Path> {
+        let State { unhashed, library, .. } = self;
+        let Some(paths) = unhashed.get_mut(&size) else { return Vec::new() };
+        paths.retain(|path| {
+            let file = library.file(path);
+            file.is_some_and(|file| file.sums.size == size && file.sums.full_hash.is_none())
+        });
+        paths.iter().cloned().collect()
     }
 
     /// The full hash of a file came out.

@@ -120,7 +120,7 @@ fn holder(
     if let Some(found) = inner.state.with_full_hash(full_hash, size) {
         return Ok(Some(found));
     }
-    for path in inner.state.take_unhashed(size) {
+    for path in inner.state.unhashed(size) {
         let hash = content::full_hash(&store.object(&path))?;
         inner.state.hashed(&path, hash);
     }
