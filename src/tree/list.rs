@@ -21,8 +21,9 @@ use crate::config::{Mirror, Names, Symlinks};
 use crate::fingerprint::Fingerprint;
 use crate::relpath::RelPath;
 
-/// Entries of one page.
-pub const PAGE: usize = 4096;
+/// Entries of one page: while one is compared with the journal, the next is looked at, so a directory of some hundred
+/// entries should have several.
+const PAGE: usize = 256;
 /// An ignore file larger than this is a mistake.
 const IGNORE_MAX: u64 = 1024 * 1024;
 

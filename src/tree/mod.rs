@@ -26,7 +26,7 @@ mod way_tests;
 pub use entry::{Absent, DirMark, Found, Kind, Skip};
 pub use filesystem::fd_gives_hints;
 pub use filter::{IGNORE_FILE, Rule};
-pub use list::{Explained, Lister, PAGE, Selection};
+pub use list::{Explained, Lister, Selection};
 pub use names::{
     escape, forbidden, is_forbidden, local_name, local_path, remote_name, remote_path, unescape,
 };
