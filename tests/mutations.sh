@@ -101,6 +101,30 @@ mutations() {
         'ctime_ns: mtime_ns,' \
         '--test it other_bytes_of_the_same_size_and_time'
 
+    $do away-and-back-is-known src/tree/watch/table.rs \
+        '!broken && self.is_watched(tree, path)' \
+        '{ let _ = broken; self.is_watched(tree, path) }' \
+        '--lib tree::watch::table'
+
+    $do touched-with-new-rights-is-known src/mirror/engine/looks.rs \
+        'Some(state) => Ok(!work.turn.cannot_read_all(state.id)?),' \
+        'Some(_) => Ok(true),' \
+        '--lib mirror::engine::tests::seeing'
+
+    $do strain-is-nothing src/mirror/limiter.rs \
+        '        self.untried = false;
+        self.halve(now_ms);' '        let _ = now_ms;' \
+        '--lib mirror::engine::tests::limiting'
+
+    $do confirmed-is-what-is-seen src/journal/files.rs \
+        '.filter(|print| *print != file.seen)' '.filter(|_| false)' \
+        '--lib journal::files'
+
+    $do scraped-once-and-for-all src/service/metrics/known.rs \
+        'Some((then, known)) if then == version => known,' \
+        'Some((_, known)) => known,' \
+        '--lib service::metrics::known'
+
     $do key-not-written src/mirror/engine/transfers.rs \
         'Some(Note::Started { confirm_key, expires_at_ms, part_size }) => {' \
         'Some(Note::Started { .. }) if work.now.unix_ms > 0 => {}

@@ -26,6 +26,8 @@ pub use wrong::{Failing, MirrorWrong};
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
+    /// It reads the journal itself, and sees what is written to it from now on.
+    follows: bool,
 }
 
 impl Reader {
@@ -37,15 +39,15 @@ impl Reader {
         let connection = open_reading(&state_dir.join(JOURNAL_FILE))?;
         if migrate::version(&connection)? < migrate::newest() {
             // A daemon of an older program still runs on it, or none since: asked in a copy that is brought up to date.
-            return Ok(Reader::of(Journal::scratch_copy(state_dir)?));
+            return Ok(Reader { follows: false, ..Reader::of(Journal::scratch_copy(state_dir)?) });
         }
-        Ok(Reader { connection })
+        Ok(Reader { connection, follows: true })
     }
 
     /// Reads through the connection of a journal that is not written meanwhile.
     #[must_use]
     pub fn of(journal: Journal) -> Reader {
-        Reader { connection: journal.connection }
+        Reader { connection: journal.connection, follows: true }
     }
 
     /// What a person set while the daemon ran; `None`: nothing.
@@ -54,6 +56,12 @@ impl Reader {
     /// What SQLite says.
     pub fn kept(&self, what: Kept) -> Result<Option<String>, JournalError> {
         meta::read(&self.connection, what)
+    }
+
+    /// Whether it sees what is written later; a journal of an older program is read in a copy.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.follows
     }
 
     /// A number that changes when another connection has written.

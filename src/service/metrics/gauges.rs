@@ -1,5 +1,5 @@
-//! How things are at the moment of a scrape: read from the journal through a connection of its own, which waits for
-//! nobody and whom nobody waits for.
+//! How things are at the moment of a scrape: read from the journal through a connection of its own (`known`), which waits
+//! for nobody and whom nobody waits for.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -12,11 +12,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::counters::Counters;
+use super::known::{Known, Memory};
 use super::process::{self, Process};
 use crate::clock::Clock;
 use crate::config::{BandwidthLimit, Config};
 use crate::failure::Class;
-use crate::journal::{JOURNAL_FILE, JournalError, Kept, MirrorStatus, Reader, StateLock};
+use crate::journal::{JOURNAL_FILE, JournalError, MirrorStatus, StateLock};
 use crate::mirror::verdict::{self, Evidence, State, Worker};
 use crate::smh::Meter;
 
@@ -44,13 +45,14 @@ pub(super) fn text(
     began_ms: i64,
     counters: &Counters,
     meter: &Meter,
+    memory: &mut Memory,
 ) -> Result<String, fmt::Error> {
     let now_ms = clock.now().unix_ms;
     let mut registry = Registry::with_prefix(PREFIX);
     counters.register(&mut registry);
     meter.register(&mut registry);
     about_the_service(&mut registry, meter);
-    let read = look(config, began_ms, now_ms);
+    let read = look(config, memory, began_ms, now_ms);
     gauge(
         &mut registry,
         "journal_readable",
@@ -86,23 +88,20 @@ pub(super) fn text(
     Ok(out)
 }
 
-/// What the journal says.
-struct Known {
+/// What is told of the mirrors.
+struct Look {
     mirrors: Vec<Mirror>,
     bandwidth: BandwidthLimit,
 }
 
 /// Asks the journal about every mirror that is configured.
-fn look(config: &Config, began_ms: i64, now_ms: i64) -> Result<Known, JournalError> {
-    let reader = Reader::open(&config.state_dir)?;
-    let (mut known, bandwidth) = reader.snapshot(|reader| {
-        let mut known = Vec::new();
-        for status in reader.mirrors()? {
-            let troubles = reader.troubles_by_class(status.known.id)?;
-            known.push((status, troubles));
-        }
-        Ok((known, reader.kept(Kept::BandwidthLimit)?))
-    })?;
+fn look(
+    config: &Config,
+    memory: &mut Memory,
+    began_ms: i64,
+    now_ms: i64,
+) -> Result<Look, JournalError> {
+    let Known { mirrors: mut known, bandwidth } = memory.ask(&config.state_dir)?;
     // What a person set holds, if it is understood.
     let bandwidth = bandwidth
         .and_then(|text| BandwidthLimit::parse(&text).ok())
@@ -128,7 +127,7 @@ fn look(config: &Config, began_ms: i64, now_ms: i64) -> Result<Known, JournalErr
             Mirror { name: mirror.name.clone(), state, known: found.filter(|_| same) }
         })
         .collect();
-    Ok(Known { mirrors, bandwidth })
+    Ok(Look { mirrors, bandwidth })
 }
 
 fn about_the_service(registry: &mut Registry, meter: &Meter) {

@@ -3,6 +3,7 @@
 
 mod counters;
 mod gauges;
+mod known;
 mod process;
 mod server;
 

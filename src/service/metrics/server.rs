@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::counters::Counters;
 use super::gauges;
+use super::known::Memory;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::smh::Meter;
@@ -87,8 +88,16 @@ pub(super) struct Scraper {
     counters: Arc<Counters>,
     meter: Arc<Meter>,
     config: watch::Receiver<Arc<Config>>,
-    /// What was made last, and when: one at a time.
-    last: Mutex<Option<(i64, Bytes)>>,
+    /// One at a time.
+    last: Mutex<Last>,
+}
+
+/// The last scrape.
+#[derive(Default)]
+struct Last {
+    /// What was made, and when, in monotonic milliseconds.
+    text: Option<(i64, Bytes)>,
+    memory: Memory,
 }
 
 impl Scraper {
@@ -99,7 +108,7 @@ impl Scraper {
         config: watch::Receiver<Arc<Config>>,
     ) -> Scraper {
         let began_ms = clock.now().unix_ms;
-        Scraper { clock, began_ms, counters, meter, config, last: Mutex::new(None) }
+        Scraper { clock, began_ms, counters, meter, config, last: Mutex::default() }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -126,7 +135,7 @@ impl Scraper {
     async fn text(&self) -> Option<Bytes> {
         let mut last = self.last.lock().await;
         let now_ms = self.clock.now().mono_ms;
-        if let Some((made_ms, text)) = &*last
+        if let Some((made_ms, text)) = &last.text
             && now_ms.saturating_sub(*made_ms) < FRESH_MS
         {
             return Some(text.clone());
@@ -134,13 +143,18 @@ impl Scraper {
         let config = Arc::clone(&self.config.borrow());
         let (clock, began_ms) = (self.clock, self.began_ms);
         let (counters, meter) = (Arc::clone(&self.counters), Arc::clone(&self.meter));
+        let mut memory = std::mem::take(&mut last.memory);
         let made = tokio::task::spawn_blocking(move || {
-            gauges::text(&config, clock, began_ms, &counters, &meter)
+            let text = gauges::text(&config, clock, began_ms, &counters, &meter, &mut memory);
+            (text, memory)
         })
         .await;
         let text = match made {
-            Ok(Ok(text)) => Bytes::from(text),
-            Ok(Err(error)) => {
+            Ok((Ok(text), memory)) => {
+                last.memory = memory;
+                Bytes::from(text)
+            }
+            Ok((Err(error), _)) => {
                 tracing::error!(%error, "cannot write metrics; please report this");
                 return None;
             }
@@ -149,7 +163,7 @@ impl Scraper {
                 return None;
             }
         };
-        *last = Some((now_ms, text.clone()));
+        last.text = Some((now_ms, text.clone()));
         Some(text)
     }
 }
