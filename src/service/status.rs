@@ -14,6 +14,8 @@ use crate::journal::{JournalError, Reader};
 const EVERY: Duration = Duration::from_secs(2);
 /// A look takes at most this share of one processor: the more files wait, the more seldom it is made.
 const SHARE: u32 = 50;
+/// But for a look that took long by chance, as on a busy machine, nobody waits longer than this.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(20);
 
 /// What goes into the line, beside the journal.
 #[derive(Debug, Clone, Default)]
@@ -84,9 +86,14 @@ impl Status {
             }
             let took_ms = clock.now().mono_ms.saturating_sub(began_ms);
             let took = Duration::from_millis(u64::try_from(took_ms).unwrap_or(0));
-            tokio::time::sleep(EVERY.max(took.saturating_mul(SHARE))).await;
+            tokio::time::sleep(pause_after(took)).await;
         }
     }
+}
+
+/// How long nothing is said after a look that took so long.
+fn pause_after(took: Duration) -> Duration {
+    took.saturating_mul(SHARE).clamp(EVERY, AT_LEAST_EVERY)
 }
 
 /// What was read last, and whether anything was written since.
@@ -125,5 +132,20 @@ impl Look {
             _ => status_line::line(config, &reader.snapshot(Reader::unfinished)?),
         };
         Ok(Look { reader: Some(reader), version, line: Some(line) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_a_look_takes_the_more_seldom_it_is_made_within_bounds() {
+        for (took_ms, pause_secs) in
+            [(0, 2), (40, 2), (100, 5), (400, 20), (700, 20), (600_000, 20)]
+        {
+            let pause = pause_after(Duration::from_millis(took_ms));
+            assert_eq!(pause, Duration::from_secs(pause_secs), "{took_ms} ms");
+        }
     }
 }
