@@ -85,12 +85,6 @@ impl Global {
         Ok(Config::load(&Config::locate(self.config(), &env)?, &env)?)
     }
 
-    /// The configuration in the file, for who never talks to the service: the secret may be out of reach.
-    fn load_without_secret(&self) -> Result<Config, Failure> {
-        let env = Environment::from_process();
-        Ok(Config::load_without_secret(&Config::locate(self.config(), &env)?, &env)?)
-    }
-
     /// The configuration for who asks about the work, or acts on it. Where the one in the file is wrong, the daemon works
     /// on with the one that it read before, and that is what is meant: it is said, and used.
     fn load_to_ask(&self) -> Result<Config, Failure> {

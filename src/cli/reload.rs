@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::ask::ask;
 use super::daemon::Daemon;
+use super::in_force::InForce;
 use super::{Exit, Failure, Global, output};
 use crate::service::{Answer, Ask};
 
@@ -16,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Args {}
 
 pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
-    let config = global.load_without_secret().map_err(|failure| {
+    // A wrong one is for the daemon to refuse, where there is one: it says so in its log and in its status.
+    let InForce { config, .. } = global.load_in_force().map_err(|failure| {
         let said = "not reloaded; a daemon that runs keeps the configuration it has";
         Failure::new(failure.exit, failure.error.context(said))
     })?;

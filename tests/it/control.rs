@@ -209,7 +209,7 @@ fn a_reload_says_what_came_of_it() {
     assert!(out.contains("the new configuration is in force"), "{out}");
     bed.configure("settle_max = \"soon\"");
     let (_, err) = bed.ends(&["reload"], 78);
-    assert!(err.contains("settle_max") && err.contains("keeps the configuration"), "{err}");
+    assert!(err.contains("settle_max") && err.contains("the old one stays in force"), "{err}");
     // It works on with the old one, and who asks is answered by that, and told.
     let file = bed.root().join("a.bak");
     let file = file.to_str().unwrap();

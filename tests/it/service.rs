@@ -170,6 +170,23 @@ fn a_wrong_configuration_is_refused_and_a_right_one_applied() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
+/// `ExecReload=` of the units is the command, and what it finds to be wrong is to be seen in the status too.
+#[test]
+fn a_reload_by_the_command_is_refused_by_the_daemon() {
+    let bed = Bed::new();
+    let (manager, daemon) = start(&bed, &[]);
+    manager.until_status("current", |status| status == "current");
+    bed.configure("setle = \"1s\"");
+    let (_, err) = bed.ends(&["reload"], 78);
+    assert!(err.contains("setle"), "{err}");
+    manager.until_status("refused", |status| status.contains("refused"));
+    assert!(bed.log().contains("setle"), "{}", bed.log());
+    bed.configure("");
+    bed.ends(&["reload"], 0);
+    manager.until_status("current", |status| status == "current");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 #[test]
 fn a_long_start_asks_for_more_time() {
     let bed = Bed::new();
