@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::daemon::Daemon;
 use super::request::{self, Taken};
 use super::{Exit, Failure, Global, output, reader, unexpected};
-use crate::config::{Delete, Mirror};
+use crate::config::{Config, Delete, Mirror};
 use crate::journal::{ConditionKind, HoldKind, HoldRow, MirrorStatus, Reader};
 use crate::mirror::Answer;
 use crate::service::requests_dir;
@@ -33,6 +33,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
         Some(reader) => reader.snapshot(Reader::mirrors).map_err(unexpected)?,
         None => Vec::new(),
     };
+    let untaken = request::untaken(&config)?;
     let mut held = Vec::new();
     let mut shown = Vec::new();
     for mirror in &config.mirrors {
@@ -40,8 +41,9 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
             continue;
         };
         for hold in &status.holds {
-            shown.push(text(mirror, status, hold));
-            held.push(to_json(mirror, status, hold));
+            let answer = untaken.answer(hold.id);
+            shown.push(text(mirror, status, hold, answer));
+            held.push(to_json(mirror, status, hold, answer));
         }
         for root in status.conditions.iter().filter(|c| c.kind == ConditionKind::Root) {
             shown.push(format!(
@@ -53,7 +55,7 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
             ));
             held.push(json!({
                 "id": null, "mirror": mirror.name, "kind": "root", "path": "", "reason": root.message,
-                "since": output::time(root.since_ms), "deletes": 0, "approve": null, "reject": null,
+                "since": output::time(root.since_ms), "deletes": 0, "approve": null, "reject": null, "answered": null,
             }));
         }
     }
@@ -69,45 +71,60 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
 
 pub(super) fn answer(global: &Global, args: &AnswerArgs, approve: bool) -> Result<Exit, Failure> {
     let config = global.load_to_ask()?;
-    let hold = match reader(&config)? {
-        Some(reader) => reader.hold(args.id).map_err(unexpected)?,
-        None => None,
-    };
-    if hold.is_none() {
+    let id = args.id;
+    // Each configuration numbers its own holds: that of which mirror was meant is said with the answer.
+    let Some(mirror) = mirror_of(&config, id)? else {
         return Err(Failure::new(
             Exit::Usage,
-            anyhow::anyhow!(
-                "there is no hold {} (any more); `smh-mirror holds` lists them",
-                args.id
-            ),
+            anyhow::anyhow!("there is no hold {id} (any more); `smh-mirror holds` lists them"),
         ));
-    }
+    };
     let folder = requests_dir(&config);
     make(&folder)?;
     let asked_ms = crate::clock::Clock::start().now().unix_ms;
-    let left = Answer { hold: args.id, approve, asked_ms }
+    let earlier = request::untaken(&config)?.answer(id).filter(|earlier| *earlier != approve);
+    let left = Answer { hold: id, approve, asked_ms }
         .leave(&folder)
         .map_err(|error| request::unwritable(&folder, &error))?;
     let worker =
         Daemon::find(&config)?.as_ref().map_or(super::verdict::Worker::Nobody, Daemon::worker);
     let taken = request::wait(worker, &[left]);
-    let what = if approve { "approved" } else { "rejected" };
+    let what = word(approve);
     if global.json {
         let taken = taken == Taken::Now;
-        output::print_json(&json!({"schema": 1, "hold": args.id, "answer": what, "taken": taken}))?;
-    } else {
-        let id = args.id;
-        output::print_line(&match taken {
-            Taken::Now => format!("hold {id} is {what}"),
-            Taken::Later => format!(
-                "hold {id}: the daemon has not taken the answer yet; it does so as soon as it can go on"
-            ),
-            Taken::ByNobody => format!(
-                "hold {id}: no daemon works now; the next `smh-mirror run` or `sync` takes the answer"
-            ),
-        })?;
+        output::print_json(
+            &json!({"schema": 1, "hold": id, "mirror": mirror, "answer": what, "taken": taken}),
+        )?;
+        return Ok(Exit::Done);
     }
+    let instead = earlier.map(|earlier| format!(", which was {} before,", word(earlier)));
+    let hold = format!("{mirror}: hold {id}{}", instead.unwrap_or_default());
+    output::print_line(&match taken {
+        Taken::Now => format!("{hold} is {what}"),
+        Taken::Later => format!(
+            "{hold} is {what}, and the daemon has not taken the answer yet: it does so as soon as it can go on"
+        ),
+        Taken::ByNobody => format!(
+            "{hold} is {what}: no daemon works now, the next `smh-mirror run` or `sync` takes the answer; until then another answer replaces it"
+        ),
+    })?;
     Ok(Exit::Done)
+}
+
+/// An answer in a word.
+fn word(approve: bool) -> &'static str {
+    if approve { "approved" } else { "rejected" }
+}
+
+/// The mirror that a hold is about.
+fn mirror_of(config: &Config, hold: i64) -> Result<Option<String>, Failure> {
+    let Some(reader) = reader(config)? else { return Ok(None) };
+    let name = reader.snapshot(|reader| {
+        let Some(hold) = reader.hold(hold)? else { return Ok(None) };
+        let known = reader.known_mirrors()?.into_iter().find(|known| known.id == hold.mirror);
+        Ok(known.map(|known| known.name))
+    });
+    name.map_err(unexpected)
 }
 
 fn make(folder: &Path) -> Result<(), Failure> {
@@ -119,8 +136,8 @@ fn make(folder: &Path) -> Result<(), Failure> {
         .map_err(|error| request::unwritable(folder, &error))
 }
 
-/// A hold as `status --json` and `holds --json` show it.
-pub(super) fn to_json(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) -> Value {
+/// A hold as `holds --json` shows it.
+fn to_json(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow, answer: Option<bool>) -> Value {
     let (approve, reject) = outcomes(mirror.delete, status.counts.planned_deletes, hold);
     json!({
         "id": hold.id,
@@ -132,14 +149,22 @@ pub(super) fn to_json(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) ->
         "deletes": status.counts.planned_deletes,
         "approve": approve,
         "reject": reject,
+        "answered": answer.map(word),
     })
 }
 
-fn text(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow) -> String {
+fn text(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow, answer: Option<bool>) -> String {
     let (approve, reject) = outcomes(mirror.delete, status.counts.planned_deletes, hold);
     let id = hold.id;
+    let last = match answer {
+        None => "Until then nothing is deleted for this mirror; uploads go on.".to_owned(),
+        Some(approve) => format!(
+            "It is {}: the next `smh-mirror run` or `sync` takes the answer. Until then another answer replaces it.",
+            word(approve)
+        ),
+    };
     format!(
-        "{id:>4}  {} · {} · since {}\n  {}\n  smh-mirror approve {id}   {approve}\n  smh-mirror reject {id}    {reject}\n  Until then nothing is deleted for this mirror; uploads go on.",
+        "{id:>4}  {} · {} · since {}\n  {}\n  smh-mirror approve {id}   {approve}\n  smh-mirror reject {id}    {reject}\n  {last}",
         mirror.name,
         hold.kind.map_or("unknown", HoldKind::as_str),
         output::time(hold.since_ms),

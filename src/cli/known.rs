@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::locate::locate;
 use super::status_view::put_path;
-use super::{Failure, output, unexpected, verdict};
+use super::{Failure, output, request, unexpected, verdict};
 use crate::config::{Config, Mirror};
 use crate::journal::{
     EntryState, FileRow, FileStatus, FolderStatus, KnownMirror, Reader, SkipReason, TroubleRow,
@@ -15,6 +15,9 @@ use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
 use crate::tree::{Absent, Explained, Kind, Lister, Skip, remote_path};
 use crate::wording::{counted, verb};
+
+/// What is said of a copy that is known not to be what the journal says.
+const DOUBTED: &str = "the library has something else here, as `verify` found; it waits to be compared and sent again";
 
 /// One path, with everything that is known of it.
 pub(super) struct Known<'c> {
@@ -66,7 +69,10 @@ impl<'c> Known<'c> {
         if let Some(reader) = reader {
             place.ask(config, reader, &lister).map_err(unexpected)?;
         }
-        let (state, note) = place.judge();
+        let (state, note) = match place.judge() {
+            ("synced", _) if place.is_doubted(config)? => ("pending", DOUBTED.to_owned()),
+            judged => judged,
+        };
         Ok(Known { place: Some(place), asked, state, note })
     }
 
@@ -172,6 +178,13 @@ impl Place<'_> {
             return None;
         }
         remote_path(self.mirror.names, &self.mirror.remote, &self.path)
+    }
+
+    /// Whether `verify` found that the library has something else here or below, and nobody took that up yet.
+    fn is_doubted(&self, config: &Config) -> Result<bool, Failure> {
+        let untaken = request::untaken(config)?;
+        let is_about = |path: &RelPath| path.is_within(&self.path) || self.path.is_within(path);
+        Ok(untaken.repairs(&self.mirror.name).any(is_about))
     }
 
     fn trouble(&self) -> Option<&TroubleRow> {

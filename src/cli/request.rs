@@ -7,6 +7,7 @@ use super::daemon::Daemon;
 use super::verdict::Worker;
 use super::{Exit, Failure};
 use crate::config::Config;
+use crate::mirror::{self, Untaken};
 use crate::service::requests_dir;
 
 /// A daemon that works takes a request at once; a busy one may take a moment.
@@ -62,16 +63,28 @@ pub(super) fn wait(worker: Worker, left: &[PathBuf]) -> Taken {
     Taken::Later
 }
 
+/// What was left for the daemon, and no daemon took yet.
+///
+/// # Errors
+/// The folder of the requests cannot be read.
+pub(super) fn untaken(config: &Config) -> Result<Untaken, Failure> {
+    let folder = requests_dir(config);
+    mirror::untaken(&folder).map_err(|error| refused("see what was asked for in", &folder, &error))
+}
+
+/// A request cannot be left in `folder`.
 pub(super) fn unwritable(folder: &Path, error: &std::io::Error) -> Failure {
-    let exit = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => Exit::Permission,
-        _ => Exit::Unexpected,
+    refused("leave a request in", folder, error)
+}
+
+fn refused(what: &str, folder: &Path, error: &std::io::Error) -> Failure {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, StorageFull};
+    let (exit, hint) = match error.kind() {
+        PermissionDenied => {
+            (Exit::Permission, "; run this as the user of the daemon, or as root (`sudo`)")
+        }
+        StorageFull | QuotaExceeded => (Exit::Unexpected, "; make room there, and ask again"),
+        _ => (Exit::Unexpected, ""),
     };
-    Failure::new(
-        exit,
-        anyhow::anyhow!(
-            "cannot leave a request in {}: {error}; run this as the user of the daemon, or as root",
-            folder.display()
-        ),
-    )
+    Failure::new(exit, anyhow::anyhow!("cannot {what} {}: {error}{hint}", folder.display()))
 }

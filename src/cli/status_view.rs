@@ -8,7 +8,7 @@ use super::daemon::Daemon;
 use super::limit::Limit;
 use super::next::Waits;
 use super::verdict::{self, Evidence, Worker};
-use super::{Exit, Failure, output, unexpected};
+use super::{Exit, Failure, output, request, unexpected};
 use crate::config::Config;
 use crate::journal::{ConditionKind, ConditionRow, HoldKind, MirrorStatus, Reader};
 use crate::mirror::{Audit, audit};
@@ -38,6 +38,31 @@ pub(super) struct MirrorView {
     pub(super) status: Option<MirrorStatus>,
     /// What a look at the disk found, if there was one.
     pub(super) audit: Option<Audit>,
+    /// Paths of which `verify` found that the library has something else, and which nobody took up yet.
+    doubted: u64,
+}
+
+impl MirrorView {
+    /// What the journal says of the library is known to be wrong.
+    fn doubt(&mut self, worker: Worker) {
+        if self.doubted == 0 {
+            return;
+        }
+        self.current = false;
+        if self.state == "current" {
+            self.state = if worker == Worker::Daemon { "syncing" } else { "behind" };
+        }
+        self.reasons.push(self.doubts());
+    }
+
+    fn doubts(&self) -> String {
+        format!(
+            "{} {} from the library, as `verify` found, and {} to be compared and sent again",
+            counted(self.doubted, "path"),
+            verb(self.doubted, "differs", "differ"),
+            verb(self.doubted, "waits", "wait"),
+        )
+    }
 }
 
 /// Asks the journal about every mirror that is configured. Without a reader there is none yet: nothing
@@ -88,6 +113,7 @@ fn collect_with(
         None => Vec::new(),
     };
     let worker = daemon.as_ref().map_or(Worker::Nobody, Daemon::worker);
+    let untaken = request::untaken(config)?;
     let mut mirrors = Vec::with_capacity(config.mirrors.len());
     for mirror in &config.mirrors {
         let mut status = known
@@ -111,7 +137,7 @@ fn collect_with(
         };
         let worker = if hangs { Worker::Hangs } else { worker };
         let evidence = Evidence { status: status.as_ref(), same, worker, audit: audit.as_ref() };
-        mirrors.push(MirrorView {
+        let mut view = MirrorView {
             name: mirror.name.clone(),
             local: mirror.local.display().to_string(),
             remote: mirror.remote.join("/"),
@@ -120,7 +146,10 @@ fn collect_with(
             reasons: verdict::reasons(&evidence),
             status: status.filter(|_| same),
             audit,
-        });
+            doubted: untaken.repairs(&mirror.name).count() as u64,
+        };
+        view.doubt(worker);
+        mirrors.push(view);
     }
     let limit = Limit::find(config, reader, now_ms)?;
     Ok(View { daemon, now_ms, limit, mirrors })
@@ -302,6 +331,9 @@ impl View {
                         .chain(verdict::found(audit))
                         .map(|found| format!("{}: {found}", mirror.name)),
                 );
+            }
+            if mirror.doubted > 0 {
+                lines.push(format!("{}: {}", mirror.name, mirror.doubts()));
             }
             for condition in &status.conditions {
                 lines.push(format!("{}: {}", mirror.name, verdict::stopped(condition)));

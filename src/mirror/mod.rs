@@ -33,10 +33,10 @@ pub use audit_page::Finding;
 pub use engine::Engine;
 pub use events::{Event, Sent};
 pub use facts::{Fact, Finished, Load};
-pub use requests::{Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry};
+pub use requests::{Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry, Untaken};
 pub use run::{Observer, RunError, run};
 pub use settings::{MirrorSettings, Settings};
-pub use shell::{PartsSent, Progress, Sending, Shell};
+pub use shell::{PartsSent, Progress, Sending, Shell, untaken};
 pub use verify::{
     Difference, Extra, Listed, Report, Subject, Tally, Told, VerifyError, Waiting, Why, verify,
 };

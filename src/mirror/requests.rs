@@ -65,3 +65,26 @@ pub struct Answer {
     /// When the person was asked, milliseconds since the Unix epoch: only what was gone by then is approved.
     pub asked_ms: i64,
 }
+
+/// What was left for a daemon, of what matters while none took it yet.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Untaken {
+    /// Answers to holds, of each hold the last.
+    pub answers: Vec<Answer>,
+    /// Copies that are known not to be what the journal says.
+    pub repairs: Vec<Repair>,
+}
+
+impl Untaken {
+    /// What was answered to a hold: whether the deletes are meant.
+    #[must_use]
+    pub fn answer(&self, hold: i64) -> Option<bool> {
+        self.answers.iter().find(|answer| answer.hold == hold).map(|answer| answer.approve)
+    }
+
+    /// The paths of a mirror that are to be compared or sent again.
+    pub fn repairs(&self, mirror: &str) -> impl Iterator<Item = &RelPath> {
+        let of_it = self.repairs.iter().filter(move |repair| repair.mirror == mirror);
+        of_it.flat_map(|repair| &repair.paths)
+    }
+}

@@ -171,7 +171,7 @@ fn too_many_at_once_wait_for_a_person() {
     }
 
     let (out, _) = bed.ends(&["approve", &id], 0);
-    assert!(out.contains("the next `smh-mirror run` or `sync` takes the answer"), "{out}");
+    assert!(out.contains("no daemon works now"), "{out}");
     bed.ends(&["sync"], 0);
     assert_eq!(bed.diff(), "");
     assert_eq!(holds(&bed, 0), Vec::<Value>::new());
@@ -179,6 +179,30 @@ fn too_many_at_once_wait_for_a_person() {
     remove(&bed, "d1");
     bed.ends(&["sync"], 5);
     assert_ne!(holds(&bed, 5)[0]["id"].to_string(), id);
+}
+
+#[test]
+fn the_last_answer_before_anybody_acts_counts() {
+    let bed = filled("delete = \"permanent\"\ndelete_grace = \"0s\"\nmax_delete = \"4\"");
+    remove(&bed, "d0");
+    bed.ends(&["sync"], 5);
+    let held = holds(&bed, 5);
+    assert_eq!(held[0]["answered"], Value::Null);
+    let id = held[0]["id"].to_string();
+    let (out, _) = bed.ends(&["approve", &id], 0);
+    assert!(out.starts_with(&format!("docs: hold {id} is approved: no daemon works now")), "{out}");
+    assert_eq!(holds(&bed, 5)[0]["answered"], "approved");
+    let (out, _) = bed.ends(&["holds"], 0);
+    assert!(out.contains("It is approved"), "{out}");
+    // On second thoughts the copies are kept.
+    let (out, _) = bed.ends(&["reject", &id], 0);
+    assert!(out.contains("which was approved before, is rejected"), "{out}");
+    assert_eq!(holds(&bed, 5)[0]["answered"], "rejected");
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.extra().len(), 6);
+    assert_eq!(deletes(&bed), 0);
+    let (out, _) = bed.ends(&["history"], 0);
+    assert!(out.contains("deletes were rejected") && !out.contains("were approved"), "{out}");
 }
 
 #[test]

@@ -111,6 +111,39 @@ fn what_others_did_in_the_library_is_found_and_made_good() {
 }
 
 #[test]
+fn what_is_known_to_differ_is_not_called_mirrored_while_nobody_works() {
+    let bed = Bed::new();
+    for name in ["a", "b", "d/x", "d/y", "e/z"] {
+        bed.write(name, name);
+    }
+    bed.ends(&["sync", "-q"], 0);
+    delete_there(&bed, "file", "a");
+    delete_there(&bed, "directory", "d");
+    // To look is no request.
+    bed.ends(&["verify"], 3);
+    bed.ends(&["health"], 0);
+    bed.ends(&["verify", "--repair"], 3);
+    let (out, _) = bed.ends(&["health"], 4);
+    assert!(out.contains("docs: behind: 2 paths differ from the library"), "{out}");
+    let (out, _) = bed.ends(&["status"], 0);
+    assert!(out.contains("2 paths differ from the library"), "{out}");
+    bed.ends(&["status", "--exit-code"], 4);
+    assert_eq!(bed.mirror()["state"], "behind");
+    for (name, state) in
+        [("a", "pending"), ("b", "synced"), ("d/x", "pending"), ("d", "pending"), ("e", "synced")]
+    {
+        assert_eq!(bed.state_of(name), state, "{name}");
+    }
+    bed.ends(&["status", "--exit-code", bed.root().to_str().unwrap()], 4);
+    let (out, _) = bed.ends(&["explain", bed.root().join("a").to_str().unwrap()], 0);
+    assert!(!out.contains("the library has exactly this"), "{out}");
+    bed.ends(&["sync", "-q"], 0);
+    bed.ends(&["health"], 0);
+    bed.ends(&["verify"], 0);
+    assert_eq!(bed.state_of("a"), "synced");
+}
+
+#[test]
 fn something_else_in_the_place_of_a_copy_is_said_and_not_removed() {
     let bed = Bed::new();
     bed.write("f", "file");

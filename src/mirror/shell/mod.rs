@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use remote::Whole;
+pub use requests::untaken;
 pub use sending::{PartsSent, Progress, Sending};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

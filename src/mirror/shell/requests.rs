@@ -2,8 +2,11 @@
 //!
 //! A file is there whether the daemon runs, is stopped, or starts tomorrow; so no request is lost.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -13,7 +16,9 @@ use super::Shell;
 use crate::clock::Clock;
 use crate::config::BandwidthLimit;
 use crate::mirror::facts::Fact;
-use crate::mirror::requests::{Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry};
+use crate::mirror::requests::{
+    Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry, Untaken,
+};
 use crate::relpath::RelPath;
 use crate::tree::{Watching, Wish};
 
@@ -81,9 +86,18 @@ impl Request {
         let name = format!("{at_ms:016}-{}-{:016x}", std::process::id(), fastrand::u64(..));
         let unfinished = folder.join(&name);
         let finished = folder.join(format!("{name}.{SUFFIX}"));
-        fs::write(&unfinished, text)?;
-        fs::rename(&unfinished, &finished)?;
-        Ok(finished)
+        let written = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unfinished)
+            .and_then(|mut file| file.write_all(&text))
+            .and_then(|()| fs::rename(&unfinished, &finished));
+        if written.is_err() {
+            // Nobody takes it, and on a full disk it is in the way.
+            let _: std::io::Result<()> = fs::remove_file(&unfinished);
+        }
+        written.map(|()| finished)
     }
 }
 
@@ -225,15 +239,9 @@ impl Shell {
     /// [`Shell::requests_kept`].
     pub(in crate::mirror) fn take_requests(&self) -> Vec<Fact> {
         let Some(folder) = &self.inner.requests else { return Vec::new() };
-        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let Ok(mut left) = left_in(folder) else { return Vec::new() };
         let mut taken = self.inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left: Vec<PathBuf> = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == SUFFIX))
-            .filter(|path| !taken.contains(path))
-            .collect();
-        left.sort();
+        left.retain(|path| !taken.contains(path));
         left.truncate(REQUESTS);
         let mut facts = Vec::new();
         for path in left {
@@ -248,7 +256,7 @@ impl Shell {
                 }
             }
         }
-        facts
+        last_answers(facts)
     }
 
     /// What was taken is written down: the files go, which tells whoever left them.
@@ -257,6 +265,53 @@ impl Shell {
         // One that cannot be removed is not taken a second time.
         taken.retain(|path| path.exists() && !remove(path));
     }
+}
+
+/// What lies in `folder` and no daemon took yet.
+///
+/// # Errors
+/// The folder is there and cannot be read.
+pub fn untaken(folder: &Path) -> std::io::Result<Untaken> {
+    // One that cannot be read was taken a moment ago, or means nothing.
+    let facts = left_in(folder)?.iter().filter_map(|path| read(path).ok()).collect();
+    let mut untaken = Untaken::default();
+    for fact in last_answers(facts) {
+        if let Fact::Answer(answer) = fact {
+            untaken.answers.push(answer);
+        } else if let Fact::Repair(repair) = fact {
+            untaken.repairs.push(repair);
+        }
+    }
+    Ok(untaken)
+}
+
+/// The requests in `folder`, in the order in which they were left.
+fn left_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut left = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == SUFFIX) {
+            left.push(path);
+        }
+    }
+    left.sort();
+    Ok(left)
+}
+
+/// Of several answers to one hold the last one counts: a person thought again before anybody acted.
+fn last_answers(facts: Vec<Fact>) -> Vec<Fact> {
+    let mut answered = BTreeSet::new();
+    let mut kept: Vec<Fact> = facts
+        .into_iter()
+        .rev()
+        .filter(|fact| !matches!(fact, Fact::Answer(answer) if !answered.insert(answer.hold)))
+        .collect();
+    kept.reverse();
+    kept
 }
 
 /// Whether it is gone.
@@ -331,6 +386,32 @@ mod tests {
         let answer = Answer { hold: 7, approve: true, asked_ms: 5 };
         let file = answer.leave(folder.path()).unwrap();
         assert!(matches!(read(&file), Ok(Fact::Answer(read)) if read == answer));
+    }
+
+    #[test]
+    fn the_last_answer_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |hold, approve| {
+            Answer { hold, approve, asked_ms: 5 }.leave(folder.path()).unwrap();
+            // In the same millisecond chance decides which is the later one.
+            let before = Clock::start().now().unix_ms;
+            while Clock::start().now().unix_ms == before {}
+        };
+        told(1, true);
+        told(2, false);
+        told(1, false);
+        let untaken = untaken(folder.path()).unwrap();
+        assert_eq!((untaken.answer(1), untaken.answer(2)), (Some(false), Some(false)));
+        assert_eq!((untaken.answers.len(), untaken.answer(3)), (2, None));
+    }
+
+    #[test]
+    fn no_folder_holds_no_request_and_one_that_is_none_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(untaken(&folder.path().join("none")).unwrap(), Untaken::default());
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(untaken(&file).is_err());
     }
 
     #[test]
