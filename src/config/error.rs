@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub enum ProblemKind {
     /// The configuration has to change.
     Config,
-    /// A root is not there. That may pass, when its filesystem is mounted.
+    /// A root is not there, or its disk fails. That may pass, when its filesystem is mounted.
     Absent,
     /// The system denies something that the configuration rightly asks for.
     Permission,

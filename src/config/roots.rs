@@ -74,8 +74,9 @@ impl Config {
                     "let the user of the service read it, or run as another user",
                 ),
             ),
+            // Such as a mount whose server does not answer.
             _ => (
-                ProblemKind::Config,
+                ProblemKind::Absent,
                 Wrong::new(format!("{shown} cannot be read: {error}"), "check the disk"),
             ),
         };

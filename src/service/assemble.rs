@@ -57,7 +57,7 @@ pub struct Prepared {
     pub(super) holder: Holder,
     /// What it can tell of itself while it runs.
     pub(super) live: Arc<Live>,
-    /// Roots that are not there. That is an error only while they were never seen: later it may be a
+    /// Roots that are not there or cannot be read. That is an error only while they were never seen: later it may be a
     /// filesystem that is not mounted yet.
     missing: Vec<Problem>,
 }
@@ -100,13 +100,18 @@ pub fn prepare(config: &Config, clock: Clock) -> Result<Prepared, ServiceError> 
     Ok(Prepared { lock, holder, live: Arc::default(), missing })
 }
 
-/// Roots that are not there.
+/// Roots that are not there, or cannot be read: both may pass, and must not keep the other mirrors from their work.
 ///
 /// # Errors
 /// Anything else is wrong with the folders.
 fn missing_roots(config: &Config) -> Result<Vec<Problem>, ServiceError> {
-    let (missing, hard): (Vec<_>, Vec<_>) =
-        config.check_roots().into_iter().partition(|p| p.kind == ProblemKind::Absent);
+    let may_pass = |problem: &Problem| match problem.kind {
+        ProblemKind::Absent => true,
+        // Of the other folders that a mirror needs, none is about a root.
+        ProblemKind::Permission => mirror_of(config, problem).is_some(),
+        ProblemKind::Config => false,
+    };
+    let (missing, hard): (Vec<_>, Vec<_>) = config.check_roots().into_iter().partition(may_pass);
     if hard.is_empty() {
         Ok(missing)
     } else {

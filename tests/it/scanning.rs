@@ -442,3 +442,38 @@ fn memory_does_not_grow_with_the_files_of_a_directory() {
     // Ten times the files; 90,000 names more, of 13 bytes each.
     assert!(many < few * 3, "{few} KiB, then {many} KiB");
 }
+
+/// At a start too, one root that was seen before and cannot be read now must not keep the other mirrors from their work.
+#[test]
+fn a_root_that_cannot_be_read_is_held_when_it_was_seen_before() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    let other = bed.path("other");
+    fs::create_dir(&other).unwrap();
+    bed.configure(&format!("[[mirror]]\nname = \"other\"\nlocal = {other:?}\nremote = \"other\""));
+    let forbid = |mode| fs::set_permissions(bed.root(), fs::Permissions::from_mode(mode)).unwrap();
+    let pass = || {
+        let output = bed.powerless(&["sync"]).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    // One that was never seen is for whoever sets it up.
+    forbid(0);
+    let (code, said) = pass();
+    assert_eq!(code, Some(77), "{said}");
+    forbid(0o755);
+    let (code, said) = pass();
+    assert_eq!(code, Some(0), "{said}");
+    forbid(0);
+    fs::write(other.join("b"), "b").unwrap();
+    let (code, said) = pass();
+    assert_eq!(code, Some(5), "{said}");
+    assert_eq!(fs::read(bed.path("library/objects/other/b")).unwrap(), b"b");
+    assert_eq!(bed.mirror()["state"], "held");
+    forbid(0o755);
+    let (code, said) = pass();
+    assert_eq!(code, Some(0), "{said}");
+}
