@@ -1,4 +1,6 @@
-//! Numbers of things in sentences for people (pure).
+//! Numbers of things in sentences for people, and paths in commands for them (pure).
+
+use std::path::Path;
 
 /// So many of a thing: `1 file`, `2 files`, `0 copies`. `thing` is the word for one of them.
 #[must_use]
@@ -14,6 +16,14 @@ pub fn counted(count: u64, thing: &str) -> String {
 #[must_use]
 pub fn verb<'a>(count: u64, of_one: &'a str, of_many: &'a str) -> &'a str {
     if count == 1 { of_one } else { of_many }
+}
+
+/// A path as a shell reads it.
+#[must_use]
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=@,:".contains(&byte);
+    if text.bytes().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::output::print_line;
+use super::output::print_document;
 use super::{Cli, Exit, Failure};
 
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "smh-mirror", &mut script);
-    print_line(&String::from_utf8_lossy(&script))?;
+    print_document(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::output::{print_json, print_line};
+use super::output::{print_document, print_json, print_line};
 use super::{Exit, Failure, Global};
 use crate::config::{
     Auth, Config, ConfigError, Environment, Problem, ProblemKind, SecretError, SecretSource,
@@ -123,7 +123,7 @@ fn show(global: &Global, env: &Environment) -> Result<Exit, Failure> {
     if global.json {
         print_json(&config.to_json())?;
     } else {
-        print_line(&config.to_toml())?;
+        print_document(&config.to_toml())?;
     }
     Ok(Exit::Done)
 }
@@ -132,7 +132,7 @@ fn init(options: &Init, global: &Global, env: &Environment) -> Result<Exit, Fail
     let place = place(global, env);
     if options.stdout {
         let text = sample_for(place.as_deref().unwrap_or(Path::new("")));
-        print_line(&text)?;
+        print_document(&text)?;
         return Ok(Exit::Done);
     }
     let place = place.ok_or_else(|| {
@@ -146,9 +146,8 @@ fn init(options: &Init, global: &Global, env: &Environment) -> Result<Exit, Fail
         print_json(&json!({ "schema": 1, "file": place.display().to_string() }))?;
     } else {
         print_line(&format!(
-            "{}: written; put in your library, its secret and your folder, then run `smh-mirror{} config check`",
+            "{}: written; put in your library, its secret and your folder, then run `smh-mirror config check`",
             place.display(),
-            global.config().map(|path| format!(" -c {}", path.display())).unwrap_or_default()
         ))?;
     }
     Ok(Exit::Done)

@@ -27,10 +27,9 @@ impl Daemon {
 
     /// The same, of a state folder.
     pub(super) fn find_in(state_dir: &Path) -> Result<Option<Daemon>, Failure> {
-        let holder = StateLock::holder(state_dir).map_err(|error| {
-            let denied = matches!(&error, LockError::Io { source, .. }
-                if source.kind() == std::io::ErrorKind::PermissionDenied);
-            Failure::new(if denied { Exit::Permission } else { Exit::Unexpected }, error)
+        let holder = StateLock::holder(state_dir).map_err(|error| match error {
+            LockError::Io { path, source } => super::state_unusable(&path, &source),
+            held @ LockError::Held { .. } => Failure::new(Exit::Busy, held),
         })?;
         // It is held, and its note could not be read in this moment.
         let unnamed = || Holder { pid: 0, version: String::new(), since_ms: 0, socket: None };

@@ -85,6 +85,8 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     let exit = ended?;
     if scratch.is_none() {
         output::line(&format!("kept in {}", base.display()));
+    } else if args.once && exit != Exit::Done {
+        output::line("nothing of it is kept to be asked about; `--data DIR` keeps it");
     }
     Ok(exit)
 }
@@ -111,6 +113,7 @@ async fn in_runtime(
         .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", base.display()))?;
     let emulator = start(Options::new(data.clone())).await.map_err(anyhow::Error::from)?;
     let config = config(&emulator.endpoint(), base, folder)?;
+    output::name_in_hints(&config.file);
     init_logging(&config.log);
     let clock = Clock::start();
     let prepared = prepare(&config, clock)?;

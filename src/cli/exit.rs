@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output;
 use crate::config::{ConfigError, ProblemKind};
 
 /// How a command ended. The numbers are a contract: scripts depend on them.
@@ -122,7 +123,7 @@ pub(super) fn report(done: Result<Exit, Failure>) -> ExitCode {
         // Whoever read the output has seen enough; there is nobody to tell.
         Err(failure) if failure.exit == Exit::Done => Exit::Done.into(),
         Err(failure) => {
-            eprintln!("error: {}", chain(&failure.error));
+            eprintln!("error: {}", output::hinted(&chain(&failure.error)));
             failure.exit.into()
         }
     }

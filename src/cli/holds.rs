@@ -155,7 +155,7 @@ fn to_json(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow, answer: Optio
 
 fn text(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow, answer: Option<bool>) -> String {
     let (approve, reject) = outcomes(mirror.delete, status.counts.planned_deletes, hold);
-    let id = hold.id;
+    let (id, program) = (hold.id, output::program());
     let last = match answer {
         None => "Until then nothing is deleted for this mirror; uploads go on.".to_owned(),
         Some(approve) => format!(
@@ -164,7 +164,7 @@ fn text(mirror: &Mirror, status: &MirrorStatus, hold: &HoldRow, answer: Option<b
         ),
     };
     format!(
-        "{id:>4}  {} · {} · since {}\n  {}\n  smh-mirror approve {id}   {approve}\n  smh-mirror reject {id}    {reject}\n  {last}",
+        "{id:>4}  {} · {} · since {}\n  {}\n  {program} approve {id}   {approve}\n  {program} reject {id}    {reject}\n  {last}",
         mirror.name,
         hold.kind.map_or("unknown", HoldKind::as_str),
         output::time(hold.since_ms),

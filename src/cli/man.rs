@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use super::output::print_line;
+use super::output::print_document;
 use super::{Cli, Exit, Failure};
 use crate::config::{Chapter, Key, SYSTEM_CONFIG, Standing, reference, smallest};
 
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         let said = anyhow!("no page is called {}; there are {}", args.page, names.join(", "));
         return Err(Failure::new(Exit::Usage, said));
     };
-    print_line(text)?;
+    print_document(text)?;
     Ok(Exit::Done)
 }
 

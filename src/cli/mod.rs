@@ -79,6 +79,15 @@ impl Global {
         self.config.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
+    /// Commands in messages are about the configuration that was named with `-c`, unless they would be without it.
+    fn name_in_hints(&self) {
+        let env = Environment::from_process();
+        let Some(named) = self.config() else { return };
+        if !Config::locate(None, &env).is_ok_and(|usual| usual == named) {
+            output::name_in_hints(named);
+        }
+    }
+
     /// The configuration, complete with its secret.
     fn load(&self) -> Result<Config, Failure> {
         let env = Environment::from_process();
@@ -192,6 +201,7 @@ impl From<MetricsError> for Failure {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let global = cli.global;
+    global.name_in_hints();
     let done = match cli.command {
         Command::Run(args) => run::run(&global, &args),
         Command::Sync(args) => sync::run(&global, &args),
@@ -232,7 +242,22 @@ fn reader(config: &Config) -> Result<Option<Reader>, Failure> {
 
 /// The journal failed where it should not.
 fn unexpected(error: JournalError) -> Failure {
-    Failure::from(anyhow::Error::from(error))
+    match error {
+        JournalError::State { path, source } => state_unusable(&path, &source),
+        error => Failure::from(anyhow::Error::from(error)),
+    }
+}
+
+/// Something in the state folder cannot be looked at, so that nothing is known.
+fn state_unusable(path: &Path, error: &std::io::Error) -> Failure {
+    let (exit, next) = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            (Exit::Permission, "; run this as the user of the daemon, or as root (`sudo`)")
+        }
+        _ => (Exit::Unexpected, ""),
+    };
+    let said = anyhow::anyhow!("cannot look at the state in {}: {error}{next}", path.display());
+    Failure::new(exit, said)
 }
 
 /// The runtime of the shell ring: two workers are enough, the rest waits.

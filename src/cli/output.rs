@@ -1,17 +1,59 @@
 //! What commands show: lines and JSON on stdout, and whether in colour.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
+use std::sync::OnceLock;
 
 use super::{Exit, Failure};
 use crate::relpath::RelPath;
+use crate::wording::quoted;
 
-/// Writes text and a line end to stdout.
+/// The program without a configuration that was named.
+const PROGRAM: &str = "smh-mirror";
+/// How this program is called for the configuration that all answers are about. Told once, at the beginning: every
+/// message may end with a command to type next.
+static CALLED: OnceLock<String> = OnceLock::new();
+
+/// From now on the commands in messages name this configuration: typed without it, they would be about another one.
+pub(super) fn name_in_hints(config: &Path) {
+    // Told twice, the first one stays: there is one configuration in a process.
+    let _ = CALLED.set(format!("{PROGRAM} -c {}", quoted(config)));
+}
+
+/// The program as a person types it to ask about this configuration.
+pub(super) fn program() -> &'static str {
+    CALLED.get().map_or(PROGRAM, String::as_str)
+}
+
+/// The text with the commands in it as they have to be typed.
+pub(super) fn hinted(text: &str) -> Cow<'_, str> {
+    match CALLED.get() {
+        Some(called) => Cow::Owned(with_program(text, called)),
+        None => Cow::Borrowed(text),
+    }
+}
+
+fn with_program(text: &str, called: &str) -> String {
+    text.replace(&format!("`{PROGRAM} "), &format!("`{called} "))
+}
+
+/// Writes text and a line end to stdout; commands in it name the configuration.
 ///
 /// # Errors
 ///
 /// When stdout takes nothing more. When its reader has gone, which is how `head` says that it has
 /// seen enough, the failure ends the program with [`Exit::Done`] and without a word.
 pub(super) fn print_line(text: &str) -> Result<(), Failure> {
+    print_document(&hinted(text))
+}
+
+/// Writes a text that is no message, as it is, and a line end to stdout.
+///
+/// # Errors
+///
+/// As [`print_line`].
+pub(super) fn print_document(text: &str) -> Result<(), Failure> {
     write_to(&mut std::io::stdout().lock(), text)
 }
 
@@ -21,7 +63,7 @@ pub(super) fn print_line(text: &str) -> Result<(), Failure> {
 ///
 /// As [`print_line`].
 pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
-    print_line(&format!("{value:#}"))
+    print_document(&format!("{value:#}"))
 }
 
 /// Whether what goes to `stream` may have colours and bars.
@@ -36,7 +78,7 @@ pub(super) fn colour(stream: &impl IsTerminal) -> bool {
 /// Says on stderr what a person should know beside the answer.
 #[expect(clippy::print_stderr, reason = "the answer on stdout stays what programs read")]
 pub(super) fn warn(text: &str) {
-    eprintln!("warning: {text}");
+    eprintln!("warning: {}", hinted(text));
 }
 
 /// Writes a line about something that happens. `false`: nobody reads any more, and the work goes on.
@@ -93,6 +135,13 @@ fn write_to(stream: &mut impl Write, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_name_the_configuration() {
+        let said =
+            with_program("see `smh-mirror errors`, or /usr/bin/smh-mirror", "smh-mirror -c x");
+        assert_eq!(said, "see `smh-mirror -c x errors`, or /usr/bin/smh-mirror");
+    }
 
     struct Closed(ErrorKind);
 

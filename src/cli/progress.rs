@@ -92,7 +92,7 @@ impl Progress {
 
     fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some(bar) => bar.println(output::hinted(text)),
             None => {
                 output::line(text);
             }

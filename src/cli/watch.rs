@@ -45,7 +45,7 @@ pub(super) fn watch(
                 let text = shot.text.replace('\n', "\x1b[K\n");
                 output::print_line(&format!("\x1b[H{text}\x1b[K\n\x1b[J"))?;
             } else if global.json {
-                output::print_line(&shot.json.to_string())?;
+                output::print_document(&shot.json.to_string())?;
             } else {
                 let at = output::time(clock.now().unix_ms);
                 for line in shot.lines.iter().filter(|line| !said.contains(*line)) {

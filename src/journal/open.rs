@@ -109,11 +109,10 @@ impl Journal {
     /// # Errors
     /// The journal cannot be read.
     pub fn scratch_copy(state_dir: &Path) -> Result<Journal, JournalError> {
-        let path = state_dir.join(JOURNAL_FILE);
-        if !path.exists() {
-            return Journal::in_memory();
-        }
-        let source = open_reading(&path)?;
+        let source = match open_reading(&state_dir.join(JOURNAL_FILE)) {
+            Err(JournalError::Missing(_)) => return Journal::in_memory(),
+            source => source?,
+        };
         let mut connection = Connection::open_in_memory()?;
         {
             let backup = rusqlite::backup::Backup::new(&source, &mut connection)?;
@@ -244,8 +243,14 @@ fn content_is_whole(connection: &Connection) -> Result<(), JournalError> {
 
 /// Opens the file so that a wrong write fails at once.
 pub(super) fn open_reading(path: &Path) -> Result<Connection, JournalError> {
-    if !path.exists() {
-        return Err(JournalError::Missing(path.to_path_buf()));
+    // What nobody may look at is not missing.
+    match fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(JournalError::Missing(path.to_path_buf()));
+        }
+        opened => opened
+            .map(drop)
+            .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?,
     }
     let connection = Connection::open_with_flags(
         path,

@@ -20,6 +20,7 @@ use crate::clock::{Clock, to_ms};
 use crate::config::Config;
 use crate::journal::{ConditionKind, Failing, JournalError, MirrorWrong, Reader};
 use crate::mirror::{Event, Observer, Sent};
+use crate::wording::quoted;
 
 /// Looks are at least so far apart, however much happens.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -383,13 +384,6 @@ fn question(kind: Kind) -> &'static str {
         Kind::Held | Kind::Journal => "status",
         Kind::Quota | Kind::Blocked | Kind::Failing => "errors",
     }
-}
-
-/// A path as a shell reads it (pure).
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=@,:".contains(&byte);
-    if text.bytes().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// A time for people and programs.

@@ -65,6 +65,68 @@ fn questions_need_no_journal() {
     assert!(!bed.path("state").exists(), "a question writes nothing");
 }
 
+/// A state folder that somebody else keeps from us tells nothing: not that nothing happened, and not that nothing waits.
+#[test]
+fn who_may_not_read_the_state_is_told_so() {
+    let bed = Bed::new();
+    let path = bed.write("a", "a");
+    bed.ends(&["sync", "-q"], 0);
+    let path = path.to_str().unwrap();
+    let questions: [&[&str]; 8] = [
+        &["status"],
+        &["status", path],
+        &["status", "--skipped"],
+        &["health"],
+        &["errors"],
+        &["history"],
+        &["holds"],
+        &["limit"],
+    ];
+    let asked = |command: &[&str]| {
+        let output = bed.powerless(command).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let lock = |path: &str, mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(bed.path(path), mode).unwrap();
+    };
+    for (locked, mode) in [("state", 0o700), ("state/journal.db", 0o600)] {
+        lock(locked, 0);
+        for question in questions.iter().chain([&["explain", path][..]].iter()) {
+            let (code, out, err) = asked(question);
+            assert_eq!((code, out.as_str()), (Some(77), ""), "{locked} {question:?}: {err}");
+            assert!(err.contains("as the user of the daemon, or as root"), "{question:?}: {err}");
+        }
+        lock(locked, mode);
+    }
+    assert_eq!(asked(&["health"]).0, Some(0));
+}
+
+/// Each configuration has its own holds, errors and daemon: a command that is typed as it is told is about the same one.
+#[test]
+fn commands_in_messages_name_the_configuration_that_was_asked() {
+    let bed = with_a_refused_file();
+    let (out, _) = bed.ends(&["sync"], 3);
+    assert!(out.contains("waits for a change of the file, or for"), "{out}");
+    for (args, code) in
+        [(&["status"][..], 0), (&["health"], 4), (&["errors"], 0), (&["approve", "1"], 2)]
+    {
+        let (out, err) = bed.ends(args, code);
+        let said = format!("{out}{err}");
+        assert!(said.contains(&format!("`{} ", bed.program())), "{args:?}: {said}");
+        assert!(!said.contains("`smh-mirror r") && !said.contains("`smh-mirror e"), "{said}");
+    }
+    // Without the option there is nothing to name.
+    let mut plain = crate::bed::binary();
+    let home = bed.path("home");
+    fs::create_dir_all(home.join(".config/smh-mirror")).unwrap();
+    fs::copy(bed.path("config.toml"), home.join(".config/smh-mirror/config.toml")).unwrap();
+    let output = plain.env("HOME", &home).arg("errors").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("or for `smh-mirror retry`"), "{said}");
+}
+
 #[test]
 fn errors_are_named_in_every_state_of_the_daemon() {
     let bed = with_a_refused_file();

@@ -563,6 +563,11 @@ impl Bed {
         entries.map(|entry| (text(&entry["path"]), text(&entry["reason"]))).collect()
     }
 
+    /// The program as messages name it to who asked with `-c`.
+    pub(crate) fn program(&self) -> String {
+        format!("smh-mirror -c {}", self.path("config.toml").display())
+    }
+
     /// The word for a file.
     pub(crate) fn state_of(&self, name: &str) -> String {
         let path = self.root().join(name);

@@ -51,7 +51,7 @@ fn a_pause_outlives_the_daemon_and_ends_when_a_person_says_so() {
     bed.write("a", "a");
     let daemon = bed.daemon_until_current();
     let (out, _) = bed.ends(&["pause"], 0);
-    assert!(out.contains("docs: paused until `smh-mirror resume`"), "{out}");
+    assert!(out.contains(&format!("docs: paused until `{} resume`", bed.program())), "{out}");
     until_waiting(&bed, 0);
     // Nothing waits, so everything is mirrored, and that it is paused is said.
     let (out, _) = bed.ends(&["health"], 0);
@@ -59,7 +59,7 @@ fn a_pause_outlives_the_daemon_and_ends_when_a_person_says_so() {
     let b = bed.write("b", "b");
     until_waiting(&bed, 1);
     let (out, _) = bed.ends(&["health"], 4);
-    assert!(out.contains("`smh-mirror resume docs` ends it"), "{out}");
+    assert!(out.contains(&format!("`{} resume docs` ends it", bed.program())), "{out}");
     let (out, _) = bed.ends(&["explain", b.to_str().unwrap()], 0);
     assert!(out.contains("nothing new is sent meanwhile"), "{out}");
     assert_eq!(daemon.stop(), Some(0));
@@ -218,7 +218,7 @@ fn a_reload_says_what_came_of_it() {
         fs::write(bed.path("config.toml"), text).unwrap();
         for args in [&["status"][..], &["health"], &["errors"], &["history"], &["explain", file]] {
             let (_, err) = bed.ends(args, 0);
-            for part in ["warning: ", "config.toml:", "smh-mirror reload"] {
+            for part in ["warning: ", "config.toml:", " reload`"] {
                 assert!(err.contains(part), "{args:?}: {err}");
             }
         }

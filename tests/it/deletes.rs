@@ -145,8 +145,8 @@ fn too_many_at_once_wait_for_a_person() {
     let id = held[0]["id"].to_string();
     let (out, _) = bed.ends(&["holds"], 0);
     for text in [
-        format!("smh-mirror approve {id}"),
-        format!("smh-mirror reject {id}"),
+        format!("{} approve {id}", bed.program()),
+        format!("{} reject {id}", bed.program()),
         "5 files were gone at once".to_owned(),
         "are moved to the recycle bin".to_owned(),
         "are kept in the library".to_owned(),
