@@ -9,13 +9,16 @@ use super::known::trouble_json;
 use super::locate::need;
 use super::next::{GRANT, Waits, after_condition, tries};
 use super::status_view::put_path;
-use super::verdict::stopped;
+use super::verdict::{Worker, stopped};
 use super::{Exit, Failure, Global, output, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::Class;
 use crate::journal::{ConditionKind, ConditionRow, HoldRow, JournalError, Reader, TroublePath};
 use crate::relpath::RelPath;
+
+/// What comes next where the journal cannot be written.
+const UNWRITTEN: &str = "everything waits, and goes on by itself when it can be written: make room on its disk, or end what locks it";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,11 +43,16 @@ struct Wrong {
     entries: Vec<(String, TroublePath)>,
     /// Entries in all.
     total: u64,
+    /// What the journal cannot say of itself: that it is not written.
+    unwritten: Option<String>,
 }
 
 impl Wrong {
     fn is_empty(&self) -> bool {
-        self.conditions.is_empty() && self.held.is_empty() && self.total == 0
+        self.unwritten.is_none()
+            && self.conditions.is_empty()
+            && self.held.is_empty()
+            && self.total == 0
     }
 }
 
@@ -59,12 +67,16 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
     if asked.is_empty() {
         asked.extend(config.mirrors.iter().map(|m| (m.name.clone(), RelPath::root())));
     }
-    let wrong = match super::reader(&config)? {
+    let mut wrong = match super::reader(&config)? {
         Some(reader) => {
             reader.snapshot(|reader| collect(reader, &asked, args.limit)).map_err(unexpected)?
         }
         None => Wrong::default(),
     };
+    if daemon.as_ref().is_some_and(|daemon| daemon.worker() == Worker::Stuck) {
+        let folder = config.state_dir.display();
+        wrong.unwritten = Some(format!("the daemon cannot write its journal in {folder}"));
+    }
     let now_ms = Clock::start().now().unix_ms;
     if global.json {
         output::print_json(&to_json(&wrong, daemon.as_ref(), now_ms))?;
@@ -112,6 +124,9 @@ fn collect(
 }
 
 fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
+    if let Some(message) = &wrong.unwritten {
+        output::line(&format!("every mirror: {message}\n    {UNWRITTEN}"));
+    }
     for (name, condition) in &wrong.conditions {
         let name = name.as_deref().unwrap_or("every mirror");
         output::line(&format!("{name}: {}", stopped(condition)));
@@ -150,25 +165,32 @@ fn show(wrong: &Wrong, config: &Config, daemon: Option<&Daemon>, now_ms: i64) {
         let names: Vec<&str> = config.mirrors.iter().map(|m| m.name.as_str()).collect();
         output::line(&format!("nothing is known to be wrong ({})", names.join(", ")));
     }
-    if let Some(note) = Daemon::idle(daemon) {
+    // That it cannot write was said.
+    if let Some(note) = Daemon::idle(daemon).filter(|_| wrong.unwritten.is_none()) {
         output::line(&note);
     }
 }
 
 fn to_json(wrong: &Wrong, daemon: Option<&Daemon>, now_ms: i64) -> Value {
-    let conditions: Vec<Value> = wrong
-        .conditions
-        .iter()
-        .map(|(name, condition)| {
-            json!({
-                "mirror": name,
-                "kind": condition.kind.as_str(),
-                "message": condition.message,
-                "since": output::time(condition.since_ms),
-                "next": after_condition(condition.kind.as_str()),
-            })
+    let unwritten = wrong.unwritten.iter().map(|message| {
+        json!({
+            "mirror": null,
+            "kind": "journal",
+            "message": message,
+            "since": null,
+            "next": UNWRITTEN,
         })
-        .collect();
+    });
+    let conditions = wrong.conditions.iter().map(|(name, condition)| {
+        json!({
+            "mirror": name,
+            "kind": condition.kind.as_str(),
+            "message": condition.message,
+            "since": output::time(condition.since_ms),
+            "next": after_condition(condition.kind.as_str()),
+        })
+    });
+    let conditions: Vec<Value> = unwritten.chain(conditions).collect();
     let holds: Vec<Value> = wrong
         .held
         .iter()

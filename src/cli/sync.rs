@@ -8,9 +8,9 @@ use super::{Exit, Failure, Global, dry_run, output, runtime, unexpected};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{ConditionKind, ConditionRow, MirrorStatus, Reader};
-use crate::mirror::{Finished, run as run_loop};
+use crate::mirror::{Finished, RunError, run as run_loop};
 use crate::service::{
-    Assembled, Mode, assemble, init_logging, open_journal, prepare, stop_on_signals,
+    Assembled, Mode, ServiceError, assemble, init_logging, open_journal, prepare, stop_on_signals,
 };
 
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,7 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
     });
     runtime.shutdown_background();
     progress.finish();
-    let (finished, journal) = ended?;
+    let (finished, journal) = ended.map_err(|failure| unwritten(failure, config))?;
     if let Err(error) = journal.checkpoint() {
         tracing::warn!(%error, "the journal is not folded up; the next start does it");
     }
@@ -79,6 +79,22 @@ fn pass(global: &Global, args: &Args, config: &Config) -> Result<Exit, Failure> 
         )),
         Finished::Drained => Ok(view.exit()),
     }
+}
+
+/// A daemon waits until the journal can be written; a pass ends, and says what is to be done.
+fn unwritten(failure: Failure, config: &Config) -> Failure {
+    let of_journal = match (failure.error.downcast_ref(), failure.error.downcast_ref()) {
+        (Some(ServiceError::Journal(error)), _) | (_, Some(RunError::Journal(error))) => error,
+        _ => return failure,
+    };
+    if !of_journal.passes() {
+        return failure;
+    }
+    let said = format!(
+        "nothing more is sent, since what was done cannot be written down in {}: make room on its disk, or end what locks the journal, and run this again: nothing is lost",
+        config.state_dir.display()
+    );
+    Failure::new(failure.exit, failure.error.context(said))
 }
 
 /// The mirrors with what is left to be done in each, as far as the journal knows and this pass may.

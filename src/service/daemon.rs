@@ -172,11 +172,12 @@ impl Daemon<'_> {
                     if let Err(error) = self.prepared.lock.set_stuck(true) {
                         tracing::warn!(%error, "cannot tell readers that the journal is not written");
                     }
-                    tracing::error!(
+                    let said = format!(
                         "{why}; work pauses until {} can be written (is the disk full?)",
                         self.config.state_dir.display()
                     );
-                    self.telling.stuck(&why, self.clock.now().unix_ms);
+                    tracing::error!("{said}");
+                    self.telling.stuck(&said, self.clock.now().unix_ms);
                     self.status.instead(format!("behind: {why}; work pauses until it can"));
                     if !self.wait(pause).await {
                         return Ok(Finished::Stopped);

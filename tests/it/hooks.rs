@@ -164,6 +164,52 @@ fn a_full_space_refused_credentials_and_an_outage_are_told_and_their_end_too() {
 }
 
 #[test]
+fn a_journal_that_is_lost_or_cannot_be_written_is_told_and_its_end_too() {
+    let mut bed = Bed::new();
+    let hook = keep(&bed);
+    configure(&bed, &hook, &hook);
+    bed.write("first", "x");
+    bed.ends(&["sync", "-q"], 0);
+    let heard_at = |bed: &Bed, n: usize| {
+        until(&format!("document {n}; log:\n{}", bed.log()), || heard(bed).get(n).cloned())
+    };
+    let check = |document: &Value, mirror: Value, says: &[&str]| {
+        assert_eq!((&document["event"], &document["kind"]), (&json!("trouble"), &json!("journal")));
+        assert_eq!((&document["mirror"], &document["state"]), (&mirror, &json!("behind")));
+        let message = document["message"].as_str().unwrap();
+        assert!(says.iter().all(|part| message.contains(part)), "{document}");
+        assert!(document["command"].as_str().unwrap().ends_with(" status"), "{document}");
+    };
+    let is_over = |document: &Value, mirror: Value| {
+        assert_eq!((&document["event"], &document["mirror"]), (&json!("recovered"), &mirror));
+        assert_eq!(document["kinds"], json!(["journal"]), "{document}");
+    };
+
+    // It is lost, and cannot be filled again as long as the library cannot be asked.
+    fs::write(bed.path("state/journal.db"), "this is no journal".repeat(1000)).unwrap();
+    bed.stop_emulator();
+    let daemon = bed.daemon();
+    check(&heard_at(&bed, 0), json!("docs"), &["damaged", "set aside"]);
+    bed.start_emulator();
+    bed.ends(&["retry"], 0);
+    is_over(&heard_at(&bed, 1), json!("docs"));
+    bed.until_current();
+
+    // Somebody else locks it.
+    let lock = Connection::open(bed.path("state/journal.db")).unwrap();
+    lock.busy_timeout(Duration::from_secs(10)).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    bed.write("second", "y");
+    let state = bed.path("state").display().to_string();
+    check(&heard_at(&bed, 2), Value::Null, &["locked by another process", &state]);
+    drop(lock);
+    bed.until_mirrored("second", "y");
+    is_over(&heard_at(&bed, 3), Value::Null);
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(heard(&bed).len(), 4);
+}
+
+#[test]
 fn a_hook_that_hangs_stops_nothing_and_sees_no_secret() {
     let bed = Bed::new();
     let hook =

@@ -331,6 +331,9 @@ fn never_current(bed: &Bed, changed: &str) {
         assert_eq!(output.status.code(), Some(4), "{args:?} {output:?}");
         assert!(!said.contains("current"), "{args:?} {said}");
     }
+    let (out, _) = bed.ends(&["errors", "--exit-code"], 3);
+    assert!(out.starts_with("every mirror: the daemon cannot write its journal in /"), "{out}");
+    assert!(!out.contains("nothing is known to be wrong"), "{out}");
 }
 
 #[test]
@@ -375,4 +378,20 @@ fn a_full_state_disk_pauses_and_goes_on() {
     bed.until_mirrored("b", "b");
     bed.until_current();
     assert_eq!(daemon.stop(), Some(0));
+
+    // A pass waits for nobody, and neither does who asks something of a daemon.
+    bed.write("c", "c");
+    disk.fill();
+    let (_, err) = bed.ends(&["sync"], 1);
+    let state = bed.path("state").display().to_string();
+    for part in ["cannot be written down in", &state, "make room", "run this again"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let (_, err) = bed.ends(&["pause"], 1);
+    assert!(err.contains("make room there, and ask again"), "{err}");
+    let left = fs::read_dir(bed.path("state/requests")).unwrap().count();
+    assert_eq!(left, 0, "no half of a request is left");
+    disk.make_room();
+    bed.ends(&["sync", "-q"], 0);
+    bed.until_mirrored("c", "c");
 }
