@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Journal {
         match Journal::open_file(&path, progress) {
             Err(JournalError::Damaged(reason)) => {
                 let aside = set_aside(&path, stamp)?;
-                let journal = Journal::open_file(&path, progress)?;
+                let journal = Journal::open_file(&prepare(state_dir)?, progress)?;
                 Ok((journal, Some(SetAside { path: aside, reason })))
             }
             other => other.map(|journal| (journal, None)),
@@ -90,7 +90,8 @@ impl Journal {
     ) -> Result<(Journal, SetAside), JournalError> {
         let path = prepare(state_dir)?;
         let aside = set_aside(&path, stamp)?;
-        Ok((Journal::open_file(&path, None)?, SetAside { path: aside, reason }))
+        let journal = Journal::open_file(&prepare(state_dir)?, None)?;
+        Ok((journal, SetAside { path: aside, reason }))
     }
 
     /// A journal that lives in memory, empty.
@@ -303,7 +304,8 @@ fn open_immutable(path: &Path) -> Result<Connection, JournalError> {
     )?)
 }
 
-/// Makes the folder if it is not there and keeps others out of it.
+/// Makes folder and file if they are not there and keeps others out of them: SQLite would let everybody read the file
+/// that it makes, and what it puts beside it has the same mode.
 fn prepare(state_dir: &Path) -> Result<PathBuf, JournalError> {
     let state = |path: &Path| {
         let path = path.to_path_buf();
@@ -315,8 +317,8 @@ fn prepare(state_dir: &Path) -> Result<PathBuf, JournalError> {
         .create(state_dir)
         .map_err(state(state_dir))?;
     let path = state_dir.join(JOURNAL_FILE);
-    let file =
-        fs::OpenOptions::new().create(true).append(true).open(&path).map_err(state(&path))?;
+    let mut options = fs::OpenOptions::new();
+    let file = options.create(true).append(true).mode(0o600).open(&path).map_err(state(&path))?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(state(&path))?;
     Ok(path)
 }

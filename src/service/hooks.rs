@@ -4,6 +4,8 @@
 //! `alarms` decide, and runs the commands one after the other.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -418,7 +420,10 @@ fn remembered(state_dir: &Path) -> Alarms {
 fn remember(state_dir: &Path, alarms: &Alarms) {
     let write = || -> std::io::Result<()> {
         let unfinished = state_dir.join(format!("{FILE}.new"));
-        std::fs::write(&unfinished, serde_json::to_vec(alarms)?)?;
+        // What is wrong with whose files is for nobody else.
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(&unfinished)?.write_all(&serde_json::to_vec(alarms)?)?;
         std::fs::rename(&unfinished, state_dir.join(FILE))
     };
     if let Err(error) = write() {

@@ -194,6 +194,13 @@ fn a_journal_that_is_lost_or_cannot_be_written_is_told_and_its_end_too() {
     bed.ends(&["retry"], 0);
     is_over(&heard_at(&bed, 1), json!("docs"));
     bed.until_current();
+    // The new journal, the damaged one, and what the hooks were told are for nobody else.
+    let kept: Vec<_> = fs::read_dir(bed.path("state")).unwrap().map(Result::unwrap).collect();
+    assert!(kept.len() > 3, "{kept:?}");
+    for entry in kept {
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o77, 0, "{entry:?} {mode:o}");
+    }
 
     // Somebody else locks it.
     let lock = Connection::open(bed.path("state/journal.db")).unwrap();
