@@ -82,6 +82,36 @@ fn generated_completions_are_committed() {
     compare(&packaging("completions"), &BTreeMap::from(written));
 }
 
+/// What bash offers for the last of `words`.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = r#"source "$1"; shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        "$(complete -p smh-mirror | sed 's/.* -F \([^ ]*\) .*/\1/')" "$1" "${!#}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut bash = Command::new("bash");
+    bash.args(["-c", script, "bash"]).arg(packaging("completions/smh-mirror.bash")).args(words);
+    let output = bash.output().unwrap();
+    let words = String::from_utf8(output.stdout).unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    words.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_and_what_stands_behind_them() {
+    for (words, expected) in [
+        (&["smh-mirror", "st"][..], &["status"][..]),
+        (&["smh-mirror", "status", "--sk"], &["--skipped"]),
+        (&["smh-mirror", "-c", "x.toml", "verify", "--re"], &["--repair"]),
+        (&["smh-mirror", "pause", "--fo"], &["--for"]),
+        (&["smh-mirror", "config", "sh"], &["show"]),
+        (&["smh-mirror", "config", "init", "--fo"], &["--force"]),
+        (&["smh-mirror", "completions", "ba"], &["bash"]),
+        (&["smh-mirror", "help", "config", "ch"], &["check"]),
+    ] {
+        assert_eq!(offered(words), expected, "{words:?}");
+    }
+}
+
 #[test]
 fn packages_hold_everything_that_is_installed() {
     let dir = tempfile::tempdir().unwrap();
