@@ -32,13 +32,13 @@ pub(super) struct FileMeta {
     pub(super) extra: BTreeMap<String, serde_json::Value>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Dir {
     pub(super) created_ms: i64,
     pub(super) children: BTreeMap<String, Node>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) enum Node {
     Dir(Dir),
     File(FileMeta),

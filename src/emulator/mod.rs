@@ -13,6 +13,7 @@ mod directory;
 mod dispatch;
 mod faults;
 mod file;
+mod flat;
 mod form_data;
 mod joined;
 mod library;

@@ -39,7 +39,9 @@ pub enum StartError {
     #[error("the emulator listens on loopback only, not on {0}")]
     NotLoopback(SocketAddr),
     /// The address cannot be used.
-    #[error("cannot listen on {0}: {1}")]
+    #[error(
+        "cannot listen on {0}: {1}; name another address as --listen, with port 0 for a free one"
+    )]
     Listen(SocketAddr, std::io::Error),
     /// The data folder cannot be used.
     #[error("cannot use the data folder {0}: {1}")]

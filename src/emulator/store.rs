@@ -7,6 +7,7 @@ use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::Options;
@@ -238,6 +239,8 @@ pub(super) struct Store {
     pub(super) received: AtomicU64,
     /// By the key of the bucket: parts of uploads that are not confirmed yet, joined as they come.
     joined: Mutex<HashMap<String, Arc<Mutex<Joined>>>>,
+    /// Held as long as this is here.
+    _lock: File,
 }
 
 #[derive(Debug)]
@@ -257,6 +260,7 @@ impl Store {
         for dir in ["objects", "pending", "recycled"] {
             fs::create_dir_all(data.join(dir))?;
         }
+        let lock = taken(&data)?;
         let path = data.join("state.jsonl");
         let state = replay(&path)?;
         // Starts a log that holds the state as one line.
@@ -278,6 +282,7 @@ impl Store {
                 number: 0,
             }),
             data,
+            _lock: lock,
         })
     }
 
@@ -356,6 +361,19 @@ impl Inner {
             .uploads
             .get(key)
             .filter(|upload| upload.created_ms.saturating_add(life_ms) > self.now_ms())
+    }
+}
+
+/// Takes the folder: a second emulator would begin a new log, and what the first one does from then on would be lost.
+fn taken(data: &FsPath) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).open(data.join("lock"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(std::io::Error::other(
+            "another emulator works on it; stop that one, or name another folder as --data",
+        )),
+        Err(error) => Err(error.into()),
     }
 }
 

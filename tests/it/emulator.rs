@@ -292,3 +292,27 @@ fn state_survives_a_restart() {
     assert_eq!(status, 200, "{reply}");
     assert_eq!(fs::read(library.bed.path("library/objects/d/b")).unwrap(), b"later");
 }
+
+#[test]
+fn a_deep_tree_survives_two_restarts_and_belongs_to_one_emulator() {
+    let library = Library::new(&[]);
+    // Deeper than nested JSON is read.
+    let deep = vec!["d"; 300].join("/");
+    library.dir(&deep);
+    library.put(&format!("{deep}/f"), b"content");
+    let before = library.bed.call("GET", "/_emulator/tree", None).1;
+    assert!(before.to_string().contains("d/d/d"));
+    let data = library.bed.path("library");
+    let second = crate::bed::binary()
+        .args(["emulator", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(said.contains("another emulator works on it"), "{said}");
+    let Library { mut bed, .. } = library;
+    for _ in 0..2 {
+        bed.restart_emulator();
+        assert_eq!(bed.call("GET", "/_emulator/tree", None).1, before);
+    }
+}
