@@ -247,3 +247,26 @@ fn a_reload_says_what_came_of_it() {
     assert_eq!(bed.starts_of("a.bak"), 0);
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// The daemon of the units is no root, and whoever asks is: what it cannot read it could only throw away.
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn what_root_asks_belongs_to_the_user_of_the_daemon() {
+    if !rustix::process::geteuid().is_root() {
+        println!("left out: only root can ask a daemon of another user");
+        return;
+    }
+    let bed = Bed::new();
+    bed.ends(&["sync"], 0);
+    let requests = bed.path("state/requests");
+    std::os::unix::fs::chown(&requests, Some(61_234), Some(61_235)).unwrap();
+    for args in [&["pause"][..], &["resume"], &["rescan"], &["retry"], &["limit", "1MiB/s"]] {
+        bed.ends(args, 0);
+    }
+    let left: Vec<_> = fs::read_dir(&requests).unwrap().map(Result::unwrap).collect();
+    assert_eq!(left.len(), 5);
+    for request in left {
+        let meta = request.metadata().unwrap();
+        assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o777), (61_234, 61_235, 0o600));
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -91,7 +91,10 @@ impl Request {
             .create_new(true)
             .mode(0o600)
             .open(&unfinished)
-            .and_then(|mut file| file.write_all(&text))
+            .and_then(|mut file| {
+                hand_over(&file, folder)?;
+                file.write_all(&text)
+            })
             .and_then(|()| fs::rename(&unfinished, &finished));
         if written.is_err() {
             // Nobody takes it, and on a full disk it is in the way.
@@ -265,6 +268,15 @@ impl Shell {
         // One that cannot be removed is not taken a second time.
         taken.retain(|path| path.exists() && !remove(path));
     }
+}
+
+/// Gives what root leaves to the user of the daemon, who could not read it otherwise.
+fn hand_over(file: &fs::File, folder: &Path) -> std::io::Result<()> {
+    let owner = fs::metadata(folder)?;
+    if file.metadata()?.uid() == owner.uid() {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// What lies in `folder` and no daemon took yet.
