@@ -241,6 +241,7 @@ mod tests {
         arrives(&store, &mut upload, 1, &contents[0]);
         whole(&store, &upload, &contents);
         // As after a restart: nothing is known of what was joined.
+        drop(store);
         let store = Store::open(Options::new(tmp.path().to_path_buf())).unwrap();
         whole(&store, &upload, &contents);
         // It is being replaced: nothing is joined that its sums do not speak of.
