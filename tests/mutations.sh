@@ -354,6 +354,48 @@ mutations() {
         'b"." | b".." => Some(' \
         'b"." | b".." if name.is_empty() => Some(' \
         '--test it names_that_lead_elsewhere'
+
+    $do paused-is-sent src/mirror/engine/pause.rs \
+        'self.pause.is_some()' \
+        'self.pause.is_some_and(|pause| pause.until_ms == Some(i64::MIN))' \
+        '--test it a_pause_outlives'
+
+    $do pause-lasts-a-day-longer src/mirror/engine/pause.rs \
+        'until_ms <= work.now.unix_ms' \
+        'until_ms.saturating_add(86_400_000) <= work.now.unix_ms' \
+        '--lib a_pause_ends_by_the_clock'
+
+    $do hooks-see-secrets src/service/hook_process.rs \
+        'for variable in SECRET_VARIABLES.iter().chain(&OURS) {' \
+        'for variable in SECRET_VARIABLES.iter().chain(&OURS).filter(|name| name.is_empty()) {' \
+        '--test it a_hook_that_hangs'
+
+    $do told-again-and-again src/service/alarms.rs \
+        '(trouble.count > told.count).then_some(again_ms)' \
+        '(trouble.count >= told.count).then_some(lasts_ms)' \
+        '--test it fifty_files_that_fail'
+
+    $do scraped-as-current-too src/service/metrics/gauges.rs \
+        'u8::from(state == mirror.state)' \
+        'u8::from(state == mirror.state || state == State::Current)' \
+        '--test it a_scrape_tells'
+
+    $do scrapes-are-stale src/service/metrics/known.rs \
+        'Some((then, known)) if then == version => known,' \
+        'Some((then, known)) if then == version || then != 0 => known,' \
+        '--test it a_scrape_tells'
+
+    $do same-size-is-equal src/mirror/verify/compare.rs \
+        'if there != confirmed.crc64 => {' \
+        'if there != confirmed.crc64 && there == here => {' \
+        '--test it what_others_did_in_the_library'
+
+    $do what-cannot-be-asked-is-not-said src/mirror/verify/mod.rs \
+        '                failed(report, dir, error);
+                Ok(Listing::Unknown)' \
+        '                let _ = (error, failed);
+                Ok(Listing::Unknown)' \
+        '--test it what_cannot_be_asked'
 }
 
 mutations baseline
