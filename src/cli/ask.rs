@@ -41,7 +41,16 @@ fn exchange(
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut said = Vec::new();
-    BufReader::new(stream.take(REPLY_MAX)).read_until(b'\n', &mut said)?;
+    BufReader::new(stream.take(REPLY_MAX)).read_until(b'\n', &mut said).map_err(|error| {
+        match error.kind() {
+            // Of a time that is over the system says that one may try again.
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+                let seconds = patience.as_secs();
+                std::io::Error::other(format!("it did not answer within {seconds} s"))
+            }
+            _ => error,
+        }
+    })?;
     if said.is_empty() {
         return Err(std::io::Error::other("it ended without an answer"));
     }

@@ -5,6 +5,7 @@
 mod check;
 mod filesystem;
 mod folders;
+mod hooks;
 mod metrics;
 mod remote;
 mod state;
@@ -77,6 +78,7 @@ fn examine(global: &Global, report: &mut Report) -> Result<(), Failure> {
     report.say(check);
     let running = state_folder(&config, &problems, clock, report);
     report.all(metrics::address(config.metrics.listen, running));
+    report.all(hooks::hooks(&config.hooks));
     report.say(folders::judge_instances(can_watch, instances));
     folders_of(&config, &problems, clock, report);
     let runtime = runtime()?;

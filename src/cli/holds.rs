@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::daemon::Daemon;
 use super::request::{self, Taken};
 use super::{Exit, Failure, Global, output, reader, unexpected};
 use crate::config::{Config, Delete, Mirror};
@@ -86,9 +85,7 @@ pub(super) fn answer(global: &Global, args: &AnswerArgs, approve: bool) -> Resul
     let left = Answer { hold: id, approve, asked_ms }
         .leave(&folder)
         .map_err(|error| request::unwritable(&folder, &error))?;
-    let worker =
-        Daemon::find(&config)?.as_ref().map_or(super::verdict::Worker::Nobody, Daemon::worker);
-    let taken = request::wait(worker, &[left]);
+    let taken = request::wait(request::worker(&config)?, &[left]);
     let what = word(approve);
     if global.json {
         let taken = taken == Taken::Now;

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::locate::locate;
+use super::locate::{locate, whole};
 use super::status_view::put_path;
 use super::{Failure, output, request, unexpected, verdict};
 use crate::config::{Config, Mirror};
 use crate::journal::{
-    EntryState, FileRow, FileStatus, FolderStatus, KnownMirror, Reader, SkipReason, TroubleRow,
+    ConditionKind, EntryState, FileRow, FileStatus, FolderStatus, KnownMirror, Reader, SkipReason,
+    TroubleRow,
 };
 use crate::mirror::{Audit, audit};
 use crate::relpath::RelPath;
@@ -43,6 +44,8 @@ pub(super) struct Place<'c> {
     pub(super) folder: Option<(FolderStatus, Audit)>,
     /// The number of the mirror, where the journal speaks of this folder and this target.
     pub(super) known: Option<KnownMirror>,
+    /// Why nothing is concluded from what is missing in the folder: it is not the one that was there.
+    root: Option<String>,
 }
 
 impl<'c> Known<'c> {
@@ -54,7 +57,10 @@ impl<'c> Known<'c> {
     ) -> Result<Known<'c>, Failure> {
         let asked = path.display().to_string();
         let Some((mirror, path)) = locate(config, path) else {
-            let note = "it belongs to no mirror".to_owned();
+            let note = match path.is_absolute() {
+                true => "it belongs to no mirror".to_owned(),
+                false => format!("{} belongs to no mirror", whole(path).display()),
+            };
             return Ok(Known { place: None, asked, state: "unknown", note });
         };
         let lister = Lister::of(mirror);
@@ -65,6 +71,7 @@ impl<'c> Known<'c> {
             file: None,
             folder: None,
             known: None,
+            root: None,
         };
         if let Some(reader) = reader {
             place.ask(config, reader, &lister).map_err(unexpected)?;
@@ -155,6 +162,8 @@ impl Place<'_> {
             known.name == self.mirror.name && verdict::is_same(config, self.mirror, known)
         });
         let Some(known) = known else { return Ok(()) };
+        let mut conditions = reader.conditions(known.id)?.into_iter();
+        self.root = conditions.find(|c| c.kind == ConditionKind::Root).map(|c| c.message);
         self.file = Some(reader.file(known.id, &self.path)?);
         if self.explained.kind.as_ref().is_ok_and(|kind| kind.is_dir())
             && reader.below(known.id, &self.path)?.is_some()
@@ -198,7 +207,11 @@ impl Place<'_> {
         let state = self.file.as_ref().map_or(EntryState::Unknown, |file| file.state);
         let row = self.row();
         let itself = self.explained.at == self.path;
-        judge_file(state, row, &self.explained.kind, itself)
+        match (&self.root, &self.explained.kind) {
+            // Another folder stands in the place of the root, as where a filesystem is not mounted.
+            (Some(message), Err(Absent::Gone)) => ("unknown", message.clone()),
+            (_, kind) => judge_file(state, row, kind, itself),
+        }
     }
 }
 

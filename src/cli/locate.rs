@@ -6,7 +6,12 @@ use super::{Exit, Failure};
 use crate::config::{Config, Mirror};
 use crate::relpath::RelPath;
 
-/// The mirror that a path belongs to, and its name there. Links above the root are seen through, the
+/// A path as messages name it: what was typed means something else elsewhere.
+pub(super) fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The mirror that a path belongs to, and its name there. The name of a mirror stands for its folder. Links above the root are seen through, the
 /// path below it is taken as it is.
 pub(super) fn locate<'c>(config: &'c Config, path: &Path) -> Option<(&'c Mirror, RelPath)> {
     let whole = std::path::absolute(path).ok()?;
@@ -37,7 +42,9 @@ pub(super) fn locate<'c>(config: &'c Config, path: &Path) -> Option<(&'c Mirror,
             }
         }
     }
-    None
+    // What is called like a mirror and is nothing here is that mirror; a folder of that name may be another one.
+    let named = config.mirrors.iter().find(|mirror| path.as_os_str() == mirror.name.as_str());
+    named.filter(|_| whole.symlink_metadata().is_err()).map(|mirror| (mirror, RelPath::root()))
 }
 
 /// The mirrors of these names, or without one all of them.
@@ -74,7 +81,7 @@ pub(super) fn need<'c>(config: &'c Config, path: &Path) -> Result<(&'c Mirror, R
             config.mirrors.iter().map(|mirror| mirror.local.display().to_string()).collect();
         let said = anyhow::anyhow!(
             "{} belongs to no mirror; name something in {}",
-            path.display(),
+            whole(path).display(),
             roots.join(" or ")
         );
         Failure::new(Exit::Usage, said)

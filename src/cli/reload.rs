@@ -7,6 +7,7 @@ use serde_json::json;
 use super::ask::ask;
 use super::daemon::Daemon;
 use super::in_force::InForce;
+use super::verdict::Worker;
 use super::{Exit, Failure, Global, output};
 use crate::service::{Answer, Ask};
 
@@ -32,6 +33,10 @@ pub(super) fn run(global: &Global, _args: &Args) -> Result<Exit, Failure> {
             ),
         ));
     };
+    if daemon.worker() == Worker::Nobody {
+        let why = Daemon::idle(Some(&daemon)).unwrap_or_default();
+        return Err(Failure::new(Exit::Unexpected, anyhow::anyhow!("not reloaded. {why}")));
+    }
     let (exit, said) = match ask(&daemon, Ask::Reload, PATIENCE)? {
         Answer::Reloaded(said) => (Exit::Done, said),
         Answer::Refused(why) => (Exit::Config, why),

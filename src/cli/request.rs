@@ -32,7 +32,7 @@ pub(super) fn leave(
     leave: impl FnOnce(&Path) -> std::io::Result<Vec<PathBuf>>,
 ) -> Result<Taken, Failure> {
     let folder = requests_dir(config);
-    let worker = Daemon::find(config)?.as_ref().map_or(Worker::Nobody, Daemon::worker);
+    let worker = worker(config)?;
     if worker == Worker::Nobody && !folder.is_dir() {
         return Err(Failure::new(
             Exit::Unexpected,
@@ -44,6 +44,19 @@ pub(super) fn leave(
     }
     let left = leave(&folder).map_err(|error| unwritable(&folder, &error))?;
     Ok(wait(worker, &left))
+}
+
+/// Who takes a request.
+///
+/// # Errors
+/// The state folder cannot be looked at.
+pub(super) fn worker(config: &Config) -> Result<Worker, Failure> {
+    Ok(match Daemon::find(config)?.as_ref().map(Daemon::worker) {
+        // It is stopped by a signal, and takes it when it goes on.
+        Some(Worker::Nobody) => Worker::Stuck,
+        Some(worker) => worker,
+        None => Worker::Nobody,
+    })
 }
 
 /// Waits until the daemon took the requests, for a while.

@@ -91,7 +91,7 @@ fn surroundings(
                 Wrong::new(
                     "there is no secret",
                     format!(
-                        "set library_secret_file, access_token_file or access_token_command in [{SECTION}]"
+                        "set library_secret_file, access_token_file or access_token_command in [{SECTION}]; or say where the credential of the unit lies, as with CREDENTIALS_DIRECTORY=/etc/smh-mirror"
                     ),
                 ),
             );

@@ -109,7 +109,10 @@ fn tables_of_the_wrong_kind_are_explained() {
     let rest = mirror("a", "/a", "a");
     let all = problems(&format!("log = 'info'\n{HEAD}{rest}"));
     assert!(all[0].contains("c.toml:1: log: is a text, not a section; write [log]"), "{all:?}");
-    assert!(problem(&format!("{rest}exclude = '*.tmp'\n")).contains("a list of texts"));
+    let said = problem(&format!("{rest}exclude = '*.tmp'\n"));
+    assert!(said.contains("is a text, not a list; write a list of texts"), "{said}");
+    let said = problem(&format!("{rest}exclude = ['*.tmp', 7]\n"));
+    assert!(said.contains("holds a number, not only texts; write a list of texts"), "{said}");
     let all = problems(&format!("{HEAD}mirror = 'a'\n"));
     assert!(all[0].contains("c.toml:4: remote.mirror: unknown key; `mirror` belongs at the top"));
 }

@@ -22,17 +22,14 @@ pub(super) fn text<'b>(value: &'b DeValue<'_>) -> Result<&'b str, Wrong> {
 
 /// A list of texts.
 pub(super) fn texts(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
-    let wrong = |found: &DeValue<'_>| {
-        Wrong::new(
-            format!("is or holds {}, not a text", kind_name(found)),
-            "write a list of texts, as in [\"one\", \"two\"]",
-        )
+    let wrong = |what: String| Wrong::new(what, "write a list of texts, as in [\"one\", \"two\"]");
+    let item = |item: &DeValue<'_>| {
+        let other = || wrong(format!("holds {}, not only texts", kind_name(item)));
+        item.as_str().map(str::to_owned).ok_or_else(other)
     };
-    let items = value.as_array().ok_or_else(|| wrong(value))?;
-    items
-        .iter()
-        .map(|item| item.get_ref().as_str().map(str::to_owned).ok_or_else(|| wrong(item.get_ref())))
-        .collect()
+    let items =
+        value.as_array().ok_or_else(|| wrong(format!("is {}, not a list", kind_name(value))))?;
+    items.iter().map(|each| item(each.get_ref())).collect()
 }
 
 /// On or off.

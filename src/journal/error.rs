@@ -29,7 +29,7 @@ pub enum JournalError {
     },
     /// The content makes no sense: bits flipped, or not a database.
     #[error(
-        "the journal is damaged: {0}; the next `smh-mirror run` or `sync` sets it aside and fills a new one"
+        "the journal is damaged: {0}; a start of the daemon, or `smh-mirror sync`, sets it aside and fills a new one: restart a daemon that runs"
     )]
     Damaged(String),
     /// Whoever wanted it opened gave up; nothing is wrong with it.

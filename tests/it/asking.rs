@@ -245,6 +245,38 @@ fn history_remembers_a_file_and_a_folder() {
 }
 
 #[test]
+fn the_name_of_a_mirror_is_its_folder_unless_there_is_such_a_file() {
+    let bed = Bed::new();
+    bed.write("d/a", "a");
+    bed.ends(&["sync", "-q"], 0);
+    let elsewhere = bed.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let asked = |args: &[&str]| {
+        let output = bed.command(args).current_dir(&elsewhere).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, _) = asked(&["status", "--exit-code", "docs"]);
+    assert_eq!(
+        (code, out.starts_with("docs: synced, a folder with 1 file")),
+        (Some(0), true),
+        "{out}"
+    );
+    for command in ["errors", "history", "retry", "explain"] {
+        assert_eq!(asked(&[command, "docs"]).0, Some(0), "{command}");
+    }
+    // A folder that is not mirrored is never answered for by a mirror of its name.
+    fs::create_dir(elsewhere.join("docs")).unwrap();
+    let whole = elsewhere.join("docs").display().to_string();
+    let (code, out, _) = asked(&["status", "--exit-code", "docs"]);
+    assert_eq!(code, Some(4));
+    assert_eq!(out, format!("docs: unknown, {whole} belongs to no mirror\n"));
+    let (code, _, err) = asked(&["history", "docs"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains(&format!("{whole} belongs to no mirror; name something in")), "{err}");
+}
+
+#[test]
 fn health_finds_what_changed_while_nobody_looked() {
     let bed = Bed::new();
     bed.write("d/a", "a");

@@ -196,6 +196,23 @@ fn the_socket_is_for_its_user_and_garbage_harms_nobody() {
 }
 
 #[test]
+fn a_daemon_that_is_stopped_takes_what_is_asked_later_and_is_not_waited_for() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    let daemon = bed.daemon_until_current();
+    daemon.signal(rustix::process::Signal::STOP);
+    until("stopped", || (bed.status()["daemon"]["stopped"] == true).then_some(()));
+    // Who waited for it would be told that it did not answer.
+    let (_, err) = bed.ends(&["reload"], 1);
+    assert!(err.contains("is stopped by a signal") && err.contains("kill -CONT"), "{err}");
+    let (out, _) = bed.ends(&["pause"], 0);
+    assert!(out.contains("the daemon has not taken the request yet"), "{out}");
+    daemon.signal(rustix::process::Signal::CONT);
+    until("paused", || (bed.mirror()["state"] == "paused").then_some(()));
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn a_reload_says_what_came_of_it() {
     let bed = Bed::new();
     let (_, err) = bed.ends(&["reload"], 1);

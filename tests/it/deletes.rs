@@ -264,6 +264,11 @@ fn a_root_renamed_away_is_held_and_back_again_is_current() {
     let held = holds(&bed, 5);
     assert_eq!((&held[0]["kind"], &held[0]["id"]), (&json!("root"), &Value::Null));
     assert_eq!(deletes(&bed), 0);
+    // The folder in which a filesystem is not mounted shows nothing of it, and proves nothing.
+    assert_eq!(bed.state_of("top"), "unknown");
+    fs::create_dir(bed.root()).unwrap();
+    assert_eq!(bed.state_of("top"), "unknown");
+    fs::remove_dir(bed.root()).unwrap();
     fs::rename(bed.path("away"), bed.root()).unwrap();
     until("current again", || (bed.mirror()["state"] == "current").then_some(()));
     assert_eq!(bed.all_requests(), 0);

@@ -147,7 +147,7 @@ fn judge_journal(error: &JournalError) -> Check {
             NAME,
             Exit::Unexpected,
             said,
-            "start the daemon: it sets the journal aside and fills a new one by a scan",
+            "start the daemon, or restart it: then the journal is set aside, and a new one is filled by a scan",
         ),
         JournalError::State { source, .. }
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
