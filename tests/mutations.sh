@@ -373,7 +373,7 @@ mutations() {
     $do told-again-and-again src/service/alarms.rs \
         '(trouble.count > told.count).then_some(again_ms)' \
         '(trouble.count >= told.count).then_some(lasts_ms)' \
-        '--test it fifty_files_that_fail'
+        '--lib service::alarms'
 
     $do scraped-as-current-too src/service/metrics/gauges.rs \
         'u8::from(state == mirror.state)' \
@@ -383,7 +383,7 @@ mutations() {
     $do scrapes-are-stale src/service/metrics/known.rs \
         'Some((then, known)) if then == version => known,' \
         'Some((then, known)) if then == version || then != 0 => known,' \
-        '--test it a_scrape_tells'
+        '--lib service::metrics'
 
     $do same-size-is-equal src/mirror/verify/compare.rs \
         'if there != confirmed.crc64 => {' \
