@@ -30,6 +30,7 @@ impl Daemon {
         let holder = StateLock::holder(state_dir).map_err(|error| match error {
             LockError::Io { path, source } => super::state_unusable(&path, &source),
             held @ LockError::Held { .. } => Failure::new(Exit::Busy, held),
+            gone @ LockError::TakenAway(_) => Failure::new(Exit::Unexpected, gone),
         })?;
         // It is held, and its note could not be read in this moment.
         let unnamed = || Holder { pid: 0, version: String::new(), since_ms: 0, socket: None };

@@ -32,6 +32,12 @@ pub enum JournalError {
         "the journal is damaged: {0}; a start of the daemon, or `smh-mirror sync`, sets it aside and fills a new one: restart a daemon that runs"
     )]
     Damaged(String),
+    /// Its file was deleted or moved while it was open here: what is written to it would be lost.
+    #[error(
+        "the journal {} was taken away while it was in use; the next start of the daemon, or `smh-mirror sync`, fills a new one from a scan and a listing of the library",
+        .0.display()
+    )]
+    TakenAway(PathBuf),
     /// Whoever wanted it opened gave up; nothing is wrong with it.
     #[error("the opening of the journal was given up")]
     GivenUp,

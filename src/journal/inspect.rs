@@ -16,7 +16,7 @@ impl Journal {
             backup.run_to_completion(1024, std::time::Duration::ZERO, None)?;
         }
         super::open::settings(&connection)?;
-        Ok(Journal { connection })
+        Ok(Journal::without_place(connection))
     }
 
     /// Every file with its path.

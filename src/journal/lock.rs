@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +43,9 @@ pub enum LockError {
         /// Who, if it could be read.
         holder: Option<Holder>,
     },
+    /// The state folder was deleted or moved under the instance that held it.
+    #[error("the state folder {} was taken away while it was in use; start smh-mirror again: it fills a new journal from a scan and a listing of the library", .0.display())]
+    TakenAway(PathBuf),
     /// The lock file cannot be made or read.
     #[error("cannot lock the state folder {}: {source}", path.display())]
     Io {
@@ -104,6 +107,22 @@ impl StateLock {
         let lock = StateLock { file, path: lock_path, stuck };
         lock.note(holder);
         Ok(lock)
+    }
+
+    /// Makes sure that the lock is still the one that others would find.
+    ///
+    /// # Errors
+    /// It is not, or cannot be looked at.
+    pub fn is_in_place(&self) -> Result<(), LockError> {
+        let io = |source| LockError::Io { path: self.path.clone(), source };
+        let held = self.file.metadata().map_err(io)?;
+        match std::fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(error)),
+            _ => Err(LockError::TakenAway(
+                self.path.parent().map(Path::to_path_buf).unwrap_or_default(),
+            )),
+        }
     }
 
     /// Notes who holds the state folder. The note is for people and for commands that ask the holder: a full disk takes

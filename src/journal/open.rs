@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,23 @@ pub type Progress = Arc<dyn Fn() -> ControlFlow<()> + Send + Sync>;
 #[derive(Debug)]
 pub struct Journal {
     pub(super) connection: Connection,
+    /// Its file; `None`: it lives in memory.
+    place: Option<Place>,
+}
+
+/// A file under a name: whether it is still the one that was opened.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(path: &Path) -> std::io::Result<Place> {
+        let meta = fs::metadata(path)?;
+        Ok(Place { path: path.to_path_buf(), device: meta.dev(), inode: meta.ino() })
+    }
 }
 
 /// A damaged journal was put aside under this name.
@@ -94,6 +111,26 @@ impl Journal {
         Ok((journal, SetAside { path: aside, reason }))
     }
 
+    /// Makes sure that the file is still the one under its name. A deleted one can be written as before, and all of it
+    /// is lost at the end.
+    ///
+    /// # Errors
+    /// It is another one, or none.
+    pub(super) fn is_in_place(&self) -> Result<(), JournalError> {
+        let Some(place) = &self.place else { return Ok(()) };
+        match Place::of(&place.path) {
+            Ok(now) if now == *place => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(JournalError::State { path: place.path.clone(), source: error })
+            }
+            _ => Err(JournalError::TakenAway(place.path.clone())),
+        }
+    }
+
+    pub(super) fn without_place(connection: Connection) -> Journal {
+        Journal { connection, place: None }
+    }
+
     /// A journal that lives in memory, empty.
     ///
     /// # Errors
@@ -102,7 +139,7 @@ impl Journal {
         let mut connection = Connection::open_in_memory()?;
         settings(&connection)?;
         migrate::migrate(&mut connection)?;
-        Ok(Journal { connection })
+        Ok(Journal::without_place(connection))
     }
 
     /// A copy in memory of the journal in `state_dir` (an empty one when there is none), to try things on.
@@ -121,7 +158,7 @@ impl Journal {
         }
         settings(&connection)?;
         migrate::migrate(&mut connection)?;
-        Ok(Journal { connection })
+        Ok(Journal::without_place(connection))
     }
 
     fn open_file(path: &Path, progress: Option<&Progress>) -> Result<Journal, JournalError> {
@@ -163,7 +200,9 @@ impl Journal {
         shape_is_whole(&connection)?;
         content_is_whole(&connection)?;
         connection.progress_handler(0, None::<fn() -> bool>)?;
-        Ok(Journal { connection })
+        let place = Place::of(path)
+            .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?;
+        Ok(Journal { connection, place: Some(place) })
     }
 
     /// Folds the write-ahead log back into the file, at the end of a run.

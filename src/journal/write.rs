@@ -82,8 +82,9 @@ impl Journal {
     /// Begins a turn. There is one writer, so it waits for nobody but a checkpoint.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// What SQLite says; also that the file was taken away.
     pub fn turn(&mut self) -> Result<Turn<'_>, JournalError> {
+        self.is_in_place()?;
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         Ok(Turn { tx })
     }

@@ -56,6 +56,8 @@ enum Interrupted {
     Wait(String),
     /// It makes no sense any more.
     Replace(String),
+    /// It was taken away, for this reason.
+    Anew(String),
 }
 
 /// How a run ended in order.
@@ -145,8 +147,9 @@ impl Daemon<'_> {
         let mut pause = PAUSE.0;
         let mut damaged = 0;
         let mut opened = None;
+        let mut lost = None;
         loop {
-            let error = match self.one_run(opened.take()).await {
+            let error = match self.one_run(opened.take(), &mut lost).await {
                 Ok(Ended::Over(finished)) => return Ok(finished),
                 Ok(Ended::Reload(journal)) => {
                     opened = Some(Opened { journal, lost: None });
@@ -165,6 +168,13 @@ impl Daemon<'_> {
                         return Err(RunError::Journal(JournalError::Damaged(reason)).into());
                     }
                     opened = Some(replace_journal(&self.config, self.clock, reason)?);
+                    pause = PAUSE.0;
+                }
+                Interrupted::Anew(why) => {
+                    // Who took the lock away, too, may have given the folder to another daemon.
+                    self.prepared.lock.is_in_place().map_err(ServiceError::Lock)?;
+                    tracing::error!("{why}");
+                    lost = Some(why);
                     pause = PAUSE.0;
                 }
                 Interrupted::Wait(why) => {
@@ -188,9 +198,14 @@ impl Daemon<'_> {
         }
     }
 
-    async fn one_run(&mut self, opened: Option<Opened>) -> Result<Ended, DaemonError> {
+    /// `lost`: what happened to the journal before.
+    async fn one_run(
+        &mut self,
+        opened: Option<Opened>,
+        lost: &mut Option<String>,
+    ) -> Result<Ended, DaemonError> {
         let (config, clock) = (Arc::clone(&self.config), self.clock);
-        let opened = match opened {
+        let mut opened = match opened {
             Some(opened) => opened,
             None => {
                 let progress = Some(gets_on(clock, self.stop.clone()));
@@ -200,6 +215,7 @@ impl Daemon<'_> {
                 })?
             }
         };
+        opened.lost = opened.lost.or(lost.take());
         let Assembled { engine, shell, facts } = tokio::task::block_in_place(|| {
             assemble(&config, opened, Mode::Daemon, clock, self.metrics.meter())
         })?;
@@ -338,6 +354,10 @@ fn interruption(error: DaemonError) -> Result<Interrupted, DaemonError> {
         DaemonError::Run(RunError::Journal(journal))
         | DaemonError::Service(ServiceError::Journal(journal)) => match journal {
             JournalError::Damaged(reason) => Ok(Interrupted::Replace(reason)),
+            JournalError::TakenAway(path) => Ok(Interrupted::Anew(format!(
+                "the journal {} was taken away while it was in use; what is there now is used, and filled from a scan and a listing of the library",
+                path.display()
+            ))),
             passing if passing.passes() => Ok(Interrupted::Wait(passing.to_string())),
             other => Err(RunError::Journal(other).into()),
         },

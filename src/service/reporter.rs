@@ -12,6 +12,8 @@ use crate::wording::counted;
 
 /// Lines about single entries in one minute: more would bury everything else, and `errors` has them all.
 const LINES_A_MINUTE: u32 = 30;
+/// An idle daemon looks so often whether its state is still there.
+const BEAT: Duration = Duration::from_secs(30);
 const MINUTE_MS: i64 = 60_000;
 
 /// Logs the events of a run and keeps the service manager informed.
@@ -169,7 +171,7 @@ impl Observer for Reporter {
     }
 
     fn beat(&self) -> Option<Duration> {
-        self.watchdog
+        Some(self.watchdog.map_or(BEAT, |watchdog| watchdog.min(BEAT)))
     }
 }
 

@@ -47,6 +47,48 @@ fn a_deleted_journal_is_filled_from_the_library_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_journal_taken_away_under_a_daemon_is_made_anew() {
+    let bed = Bed::new();
+    for n in 0..30 {
+        bed.write(&format!("d{}/f{n}", n % 3), format!("content {n}"));
+    }
+    let daemon = bed.daemon_until_current();
+    bed.forget_requests();
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", journal(&bed).display()));
+    }
+    // An event has the daemon look; without one it does so twice a minute.
+    bed.write("d0/new", "new");
+    bed.until_mirrored("d0/new", "new");
+    bed.until_current();
+    assert_eq!(bed.requests("cos.post"), 1);
+    assert!(bed.log().contains("was taken away while it was in use"), "{}", bed.log());
+    assert_eq!(bed.mirror()["files"]["synced"], 31);
+    assert_eq!(daemon.stop(), Some(0));
+    // What it learned is in the new one.
+    bed.forget_requests();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.everything_asked(), 0);
+    assert_eq!(fs::metadata(journal(&bed)).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_daemon_whose_state_folder_is_taken_away_ends_and_says_so() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    let daemon = bed.daemon_until_current();
+    fs::rename(bed.path("state"), bed.path("elsewhere")).unwrap();
+    bed.write("b", "b");
+    assert_eq!(daemon.ended(), Some(1));
+    assert!(bed.log().contains("was taken away while it was in use; start smh-mirror again"));
+    // Whatever takes it up again sends only what is new, with the old state or without it.
+    bed.forget_requests();
+    bed.ends(&["sync"], 0);
+    assert!(bed.requests("cos.post") <= 1);
+    assert_eq!(bed.missing(), Vec::<String>::new());
+}
+
+#[test]
 fn a_listing_that_fails_is_not_an_empty_one() {
     let bed = Bed::new();
     bed.write("d/a", "content");

@@ -156,6 +156,7 @@ fn judge_journal(error: &JournalError) -> Check {
         }
         JournalError::State { .. }
         | JournalError::Disk(_)
+        | JournalError::TakenAway(_)
         | JournalError::GivenUp
         | JournalError::Sqlite(_) => {
             Check::problem(NAME, Exit::Unexpected, said, "check the disk under state_dir")
