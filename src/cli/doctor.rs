@@ -82,7 +82,9 @@ fn examine(global: &Global, report: &mut Report) -> Result<(), Failure> {
     report.say(folders::judge_instances(can_watch, instances));
     folders_of(&config, &problems, clock, report);
     let runtime = runtime()?;
-    runtime.block_on(remote::ask(&config, clock, has_secret, |check| report.say(check)));
+    let full = state::space_full(&config.state_dir);
+    let say = |check| report.say(check);
+    runtime.block_on(remote::ask(&config, clock, has_secret, full.as_deref(), say));
     runtime.shutdown_background();
     Ok(())
 }

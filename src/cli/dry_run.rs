@@ -13,7 +13,7 @@ use super::verdict::stopped;
 use super::{Exit, Failure, Global, output, runtime, unexpected};
 use crate::clock::Clock;
 use crate::config::{Config, Delete, Mirror};
-use crate::journal::{ConditionKind, Journal, MirrorId, PendingFile, Reader};
+use crate::journal::{ConditionKind, Doomed, Journal, MirrorId, PendingFile, Reader};
 use crate::mirror::{Event, Observer, run as run_loop};
 use crate::relpath::RelPath;
 use crate::service::{Assembled, Mode, assemble, scratch};
@@ -49,6 +49,14 @@ enum What {
     Compared,
     /// It is gone, and so would be its copy.
     Deleted,
+    /// The same, but only by a pass after this moment: it is not gone for long enough yet.
+    DeletedFrom(i64),
+}
+
+impl What {
+    fn is_delete(self) -> bool {
+        matches!(self, What::Deleted | What::DeletedFrom(_))
+    }
 }
 
 /// What was found out.
@@ -57,7 +65,8 @@ struct Found<'c> {
     plans: Vec<Plan<'c>>,
     /// What cannot be read here, and why: nothing of it would be sent.
     unreadable: Vec<(&'c Mirror, RelPath, String)>,
-    /// Mirrors whose folder is not what it should be, and why: nothing would be done for them.
+    /// Mirrors whose folder is not what it should be, and why: nothing would be done for them. Also those whose deletes
+    /// would wait for a person.
     held: Vec<(&'c Mirror, String)>,
     /// Why less would be done for a mirror than is listed.
     notes: Vec<String>,
@@ -84,7 +93,7 @@ pub(super) fn run(global: &Global, config: &Config) -> Result<Exit, Failure> {
         let mut found = Found::default();
         for known in reader.known_mirrors().map_err(unexpected)? {
             if let Some(mirror) = config.mirrors.iter().find(|m| m.name == known.name) {
-                found.add(&reader, &client, mirror, known.id).await?;
+                found.add(&reader, &client, mirror, known.id, clock.now().unix_ms).await?;
             }
         }
         client.leave().await;
@@ -110,6 +119,7 @@ impl<'c> Found<'c> {
         client: &Client,
         mirror: &'c Mirror,
         id: MirrorId,
+        now_ms: i64,
     ) -> Result<(), Failure> {
         for condition in reader.conditions(id).map_err(unexpected)? {
             match condition.kind {
@@ -153,9 +163,21 @@ impl<'c> Found<'c> {
             self.plans.push(Plan { mirror, path: file.path, size: file.seen.size, what });
         }
         if mirror.delete != Delete::Keep {
-            for (path, size) in reader.doomed(id, LISTED).map_err(unexpected)? {
-                self.plans.push(Plan { mirror, path, size, what: What::Deleted });
+            for Doomed { path, size, delete_at_ms } in
+                reader.doomed(id, LISTED).map_err(unexpected)?
+            {
+                let what = match delete_at_ms <= now_ms {
+                    true => What::Deleted,
+                    false => What::DeletedFrom(delete_at_ms),
+                };
+                self.plans.push(Plan { mirror, path, size, what });
             }
+            self.held.extend(reader.holds(id).map_err(unexpected)?.into_iter().map(|hold| {
+                (
+                    mirror,
+                    format!("{}; no copy would be deleted before a person approves", hold.message),
+                )
+            }));
         }
         Ok(())
     }
@@ -206,6 +228,10 @@ impl<'c> Library<'c> {
     }
 }
 
+fn is_sent(what: What) -> bool {
+    matches!(what, What::New | What::Changed)
+}
+
 fn print_text(found: &Found<'_>) {
     let plans = &found.plans;
     for plan in plans {
@@ -217,6 +243,12 @@ fn print_text(found: &Found<'_>) {
                 format!("would compare {name} ({size}, the library has one of that size)")
             }
             What::Deleted => format!("would delete the copy of {name} ({size})"),
+            What::DeletedFrom(ms) => {
+                format!(
+                    "would delete the copy of {name} ({size}), but not before {}",
+                    output::time(ms)
+                )
+            }
         };
         if !output::line(&line) {
             return;
@@ -229,21 +261,22 @@ fn print_text(found: &Found<'_>) {
         output::line(&format!("held {}: {why}", mirror.name));
     }
     found.notes.iter().for_each(|note| _ = output::line(note));
-    let sum = |wanted: &[What]| {
-        let wanted = plans.iter().filter(|plan| wanted.contains(&plan.what));
+    let sum = |wanted: &dyn Fn(What) -> bool| {
+        let wanted = plans.iter().filter(|plan| wanted(plan.what));
         let (files, bytes) = wanted.fold((0_u64, 0), |(n, sum), plan| (n + 1, sum + plan.size));
         format!("{}, {}", counted(files, "file"), output::bytes(bytes))
     };
-    let mut words = vec![format!("would send at most {}", sum(&[What::New, What::Changed]))];
-    let any = |what| plans.iter().any(|plan| plan.what == what);
-    if any(What::Compared) {
-        words.push(format!("compare {} with what the library has", sum(&[What::Compared])));
+    let mut words = vec![format!("would send at most {}", sum(&is_sent))];
+    let any = |wanted: &dyn Fn(What) -> bool| plans.iter().any(|plan| wanted(plan.what));
+    let is_compared = |what| what == What::Compared;
+    if any(&is_compared) {
+        words.push(format!("compare {} with what the library has", sum(&is_compared)));
     }
-    if any(What::Deleted) {
-        words.push(format!("delete the copies of {}", sum(&[What::Deleted])));
+    if any(&What::is_delete) {
+        words.push(format!("delete the copies of {}", sum(&What::is_delete)));
     }
     output::line(&format!("{}; nothing was sent", words.join(", ")));
-    if any(What::New) && any(What::Deleted) {
+    if any(&|what| what == What::New) && any(&What::is_delete) {
         output::line(
             "What was only renamed is moved in the library, neither sent nor deleted; a dry run does not find that out.",
         );
@@ -260,16 +293,17 @@ fn print_text(found: &Found<'_>) {
 }
 
 fn print_json(found: &Found<'_>) -> Result<(), Failure> {
-    let of = |wanted: &[What]| -> Vec<Value> {
+    let of = |wanted: &dyn Fn(What) -> bool| -> Vec<Value> {
         found
             .plans
             .iter()
-            .filter(|plan| wanted.contains(&plan.what))
+            .filter(|plan| wanted(plan.what))
             .map(|plan| {
                 let mut value = json!({"mirror": plan.mirror.name, "size": plan.size});
                 match plan.what {
                     What::New => value["change"] = json!("new"),
                     What::Changed => value["change"] = json!("changed"),
+                    What::DeletedFrom(ms) => value["not_before"] = json!(output::time(ms)),
                     What::Compared | What::Deleted => {}
                 }
                 put_path(&mut value, &plan.path);
@@ -285,9 +319,9 @@ fn print_json(found: &Found<'_>) -> Result<(), Failure> {
     let held = found.held.iter().map(|(m, why)| json!({"mirror": m.name, "reason": why}));
     output::print_json(&json!({
         "schema": 1,
-        "would_send": of(&[What::New, What::Changed]),
-        "would_compare": of(&[What::Compared]),
-        "would_delete": of(&[What::Deleted]),
+        "would_send": of(&is_sent),
+        "would_compare": of(&|what| what == What::Compared),
+        "would_delete": of(&What::is_delete),
         "unreadable": unreadable.collect::<Vec<_>>(),
         "held": held.collect::<Vec<_>>(),
         "library_not_asked": found.unasked.as_ref().map(ToString::to_string),

@@ -37,7 +37,7 @@ pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, Progress, SetAside};
 pub use pauses::Pause;
 pub use query::{
-    Counts, EntryState, Failing, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror,
+    Counts, Doomed, EntryState, Failing, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror,
     MirrorStatus, MirrorWrong, OpenUpload, PartsDone, PendingFile, Reader, SkippedPath,
     TroublePath, Troubles,
 };

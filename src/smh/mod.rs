@@ -37,6 +37,6 @@ pub use parts::{Signing, StartParts};
 pub use path::RemotePath;
 pub use relocate::{DirectoryMoved, is_foreign};
 pub use remove::{Deleted, FOREIGN};
-pub use reply::{Arrived, Confirmed, Entry, Form, Info, Kind, Page, UploadState};
+pub use reply::{Arrived, Confirmed, Entry, Form, Info, Kind, Page, Quota, UploadState};
 pub use rounds::Rounds;
 pub use throttle::Throttle;

@@ -33,6 +33,8 @@ pub enum Operation {
     Download,
     /// Ask whether the library has a recycle bin.
     RecycleBin,
+    /// Ask how much the space may hold.
+    Quota,
 }
 
 impl Operation {
@@ -55,6 +57,7 @@ impl Operation {
             Operation::Move => "move",
             Operation::Download => "download",
             Operation::RecycleBin => "recycle_bin",
+            Operation::Quota => "quota",
         }
     }
 
@@ -77,6 +80,7 @@ impl Operation {
             Operation::Move => "move the copy",
             Operation::Download => "download the content",
             Operation::RecycleBin => "ask for the recycle bin",
+            Operation::Quota => "ask for the quota of the space",
         }
     }
 }

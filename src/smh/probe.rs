@@ -4,7 +4,7 @@ use super::Operation;
 use super::client::{Client, parse};
 use super::error::Error;
 use super::path::RemotePath;
-use super::reply::Kinds;
+use super::reply::{Kinds, Quota};
 use super::request::Request;
 
 /// No upload has this key.
@@ -42,6 +42,18 @@ impl Client {
             Ok(_) => Ok(true),
             Err(error) if error.is("UploadNotFound") || error.is("ConfirmKeyNotFound") => Ok(true),
             Err(error) if error.is("NoPermission") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How much the space may hold; `None`: it has no quota (sheet section 10).
+    ///
+    /// # Errors
+    /// The service does not say.
+    pub async fn quota(&self) -> Result<Option<Quota>, Error> {
+        match self.call(&self.place.quota(), &[200]).await {
+            Ok(answer) => parse(Operation::Quota, &answer).map(Some),
+            Err(error) if error.is("NoQuota") || error.is("QuotaNotFound") => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -106,6 +106,17 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// How much a space may hold (sheet section 10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Quota {
+    /// Bytes that it may hold.
+    #[serde(deserialize_with = "number")]
+    pub capacity: Option<u64>,
+    /// Bytes that it holds.
+    #[serde(deserialize_with = "number")]
+    pub size: Option<u64>,
+}
+
 /// State of a started upload (sheet section 6).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct UploadState {

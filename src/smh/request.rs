@@ -257,6 +257,18 @@ impl Place {
             body: None,
         }
     }
+
+    /// Section 10.
+    pub(super) fn quota(&self) -> Request {
+        let path = self.path("quota", "");
+        Request {
+            operation: Operation::Quota,
+            method: Method::GET,
+            path: path.trim_end_matches('/').to_owned(),
+            query: String::new(),
+            body: None,
+        }
+    }
 }
 
 /// As the service writes it (section 7).

@@ -53,6 +53,7 @@ fn all_is_well_before_and_after_the_first_pass() {
         ("credentials", "gave a token"),
         ("library", "nothing speaks for a media library"),
         ("grants", "may upload"),
+        ("room", "no quota"),
         ("clock", "agrees"),
         ("mirror.docs", "can be read, on "),
         ("mirror.docs", "backup is made with the first file"),
@@ -96,6 +97,28 @@ fn a_wrong_secret_is_a_matter_of_credentials() {
     found.says("credentials", "problem", "WrongLibraryIdOrSecret");
     found.says("endpoint", "ok", "SMH answers");
     assert_eq!(found.problems(), ["credentials"]);
+}
+
+#[test]
+fn a_full_space_is_a_problem() {
+    let bed = Bed::with(&["--quota", "1000"]);
+    bed.write("small", [1; 900]);
+    Found::with(&bed, 0).says("room", "ok", "1000 B of 1000 B are free");
+    bed.ends(&["sync"], 0);
+    Found::with(&bed, 0).says("room", "ok", "100 B of 1000 B are free");
+    bed.write("other", [1; 60]);
+    bed.ends(&["sync"], 0);
+    Found::with(&bed, 0).says("room", "warning", "40 B of 1000 B are free");
+    // There is room, but not for what has to be sent.
+    bed.write("large", [1; 900]);
+    bed.ends(&["sync"], 3);
+    let found = Found::with(&bed, 1);
+    found.says("room", "problem", "could not send for want of room");
+    assert_eq!(found.problems(), ["room"]);
+    // Nobody sent yet.
+    fs::remove_dir_all(bed.path("state")).unwrap();
+    bed.call("POST", "/_emulator/options", Some(json!({"quota": 960})));
+    Found::with(&bed, 1).says("room", "problem", "0 B of 960 B are free");
 }
 
 #[test]

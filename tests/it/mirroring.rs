@@ -218,6 +218,45 @@ fn a_dry_run_tells_what_the_library_has_already_and_what_would_be_deleted() {
 }
 
 #[test]
+fn a_dry_run_ends_as_the_pass_would_that_holds_deletes() {
+    let bed = Bed::new();
+    for n in 0..10 {
+        bed.write(&format!("d/{n}"), "x");
+    }
+    bed.configure("delete = \"recycle\"\ndelete_grace = \"0s\"\nmax_delete = \"3\"");
+    bed.ends(&["sync"], 0);
+    for n in 0..3 {
+        fs::remove_file(bed.path(&format!("root/d/{n}"))).unwrap();
+    }
+    let (allowed, _) = bed.ends(&["sync", "--dry-run"], 0);
+    assert!(allowed.contains("would delete the copy of docs/d/2 (1 B)\n"), "{allowed}");
+    fs::remove_file(bed.path("root/d/3")).unwrap();
+    let (held, _) = bed.ends(&["sync", "--dry-run"], 5);
+    assert!(held.contains("held docs: 4 files were gone at once"), "{held}");
+    assert!(held.contains("before a person approves"), "{held}");
+    let (json, _) = bed.ends(&["sync", "--dry-run", "--json"], 5);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["held"][0]["mirror"], "docs", "{json}");
+    assert_eq!(bed.extra().len(), 4);
+    let (pass, _) = bed.ends(&["sync"], 5);
+    assert!(pass.contains("4 files were gone at once"), "{pass}");
+    // Now that it is written down, too.
+    bed.ends(&["sync", "--dry-run"], 5);
+
+    // Not yet due, nothing is held: the pass itself would only wait.
+    for n in 0..4 {
+        bed.write(&format!("d/{n}"), "x");
+    }
+    bed.ends(&["sync"], 0);
+    bed.configure("delete = \"recycle\"\ndelete_grace = \"1h\"\nmax_delete = \"3\"");
+    for n in 3..8 {
+        fs::remove_file(bed.path(&format!("root/d/{n}"))).unwrap();
+    }
+    let (later, _) = bed.ends(&["sync", "--dry-run"], 0);
+    assert!(later.contains("would delete the copy of docs/d/5 (1 B), but not before "), "{later}");
+}
+
+#[test]
 fn a_dry_run_sends_and_writes_nothing() {
     let bed = Bed::new();
     bed.write("a", "12345");

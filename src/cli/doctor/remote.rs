@@ -1,19 +1,29 @@
 //! The service: reachable, letting us in, with rights enough, for the library that is meant.
 
-use super::super::Exit;
+use super::super::{Exit, output};
 use super::check::Check;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::failure::Class;
-use crate::smh::{Client, Error, Grant, Info, Kind, RemotePath, Rights, Transport};
+use crate::smh::{Client, Error, Grant, Info, Kind, Quota, RemotePath, Rights, Transport};
 
 /// A form lives ten minutes, and COS refuses clocks that are far off.
 const SKEW_PROBLEM_MS: i64 = 60_000;
 /// A machine that keeps its time by the network is closer than this.
 const SKEW_WARNING_MS: i64 = 5_000;
 
-/// Asks the service everything that can be asked without writing. `secret`: it can be had.
-pub(super) async fn ask(config: &Config, clock: Clock, secret: bool, mut say: impl FnMut(Check)) {
+/// Of the room of a space, less than one part in so many is worth a word.
+const LITTLE_ROOM: u64 = 20;
+
+/// Asks the service everything that can be asked without writing. `secret`: it can be had. `full`: what the daemon was
+/// told of the room when it was refused last, and that is not over.
+pub(super) async fn ask(
+    config: &Config,
+    clock: Clock,
+    secret: bool,
+    full: Option<&str>,
+    mut say: impl FnMut(Check),
+) {
     let endpoint = &config.remote.endpoint;
     let client = match Client::new(&config.remote, Grant::Mirror(Rights::of(config)), clock) {
         Ok(client) => client,
@@ -31,12 +41,17 @@ pub(super) async fn ask(config: &Config, clock: Clock, secret: bool, mut say: im
     if !secret {
         return not_asked("the secret cannot be had", &mut say);
     }
-    ask_let_in(config, &client, &mut say).await;
+    ask_let_in(config, &client, full, &mut say).await;
     client.leave().await;
 }
 
 /// What only those who are let in are told.
-async fn ask_let_in(config: &Config, client: &Client, say: &mut impl FnMut(Check)) {
+async fn ask_let_in(
+    config: &Config,
+    client: &Client,
+    full: Option<&str>,
+    say: &mut impl FnMut(Check),
+) {
     let auth = &config.remote.auth;
     let looked = client.check().await;
     let refused = looked.as_ref().err();
@@ -49,6 +64,7 @@ async fn ask_let_in(config: &Config, client: &Client, say: &mut impl FnMut(Check
     }
     say(judge_library(&holds_media(config, client).await));
     say(judge_grants(auth, &client.may_upload().await));
+    say(judge_room(&client.quota().await, full));
     for mirror in &config.mirrors {
         let path = RemotePath::from_segments(&mirror.remote);
         if !path.is_root() {
@@ -69,7 +85,7 @@ async fn holds_media(config: &Config, client: &Client) -> Result<bool, Error> {
 }
 
 fn not_asked(why: &str, say: &mut impl FnMut(Check)) {
-    for name in ["credentials", "library", "grants"] {
+    for name in ["credentials", "library", "grants", "room"] {
         say(Check::unknown(name, why));
     }
 }
@@ -231,6 +247,36 @@ fn judge_grants(auth: &Auth, may_upload: &Result<bool, Error>) -> Check {
             format!("it is not known whether the token may upload: {error}"),
             "ask again",
         ),
+    }
+}
+
+/// Whether something fits into the space. What the daemon met counts more than what the service says of itself: a quota
+/// of the whole library is not told here.
+fn judge_room(quota: &Result<Option<Quota>, Error>, full: Option<&str>) -> Check {
+    const NAME: &str = "room";
+    const HINT: &str =
+        "delete what is not needed in the library (its recycle bin counts too), or raise its quota";
+    if let Some(message) = full {
+        let message = format!("the daemon could not send for want of room: {message}");
+        return Check::problem(NAME, Exit::Unexpected, message, HINT);
+    }
+    match quota {
+        Ok(Some(Quota { capacity: Some(capacity), size: Some(size) })) => {
+            let free = capacity.saturating_sub(*size);
+            let message = format!(
+                "{} of {} are free in the space",
+                output::bytes(free),
+                output::bytes(*capacity)
+            );
+            match free {
+                0 => Check::problem(NAME, Exit::Unexpected, message, HINT),
+                free if free < capacity / LITTLE_ROOM => Check::warning(NAME, message, HINT),
+                _ => Check::ok(NAME, message),
+            }
+        }
+        Ok(Some(_)) => Check::unknown(NAME, "the service says nothing of the size of the space"),
+        Ok(None) => Check::ok(NAME, "the space has no quota"),
+        Err(error) => Check::unknown(NAME, &error.to_string()),
     }
 }
 

@@ -9,7 +9,9 @@ use super::check::Check;
 use super::filesystem;
 use crate::clock::to_ms;
 use crate::config::{Mirror, Problem};
-use crate::journal::{Holder, JOURNAL_FILE, JournalError, LockError, Reader, StateLock};
+use crate::journal::{
+    ConditionKind, Holder, JOURNAL_FILE, JournalError, LockError, Reader, StateLock,
+};
 
 /// With less room the journal cannot be written soon.
 const TOO_LITTLE: u64 = 16 << 20;
@@ -128,6 +130,13 @@ pub(super) fn journal(path: &Path, mirrors: &[Mirror], running: bool, now_ms: i6
             found
         }
     }
+}
+
+/// That the space was full when the daemon sent last, in its words. A journal that cannot be read has a check of its own.
+pub(super) fn space_full(path: &Path) -> Option<String> {
+    let mirrors = Reader::open(path).and_then(|reader| reader.mirrors()).ok()?;
+    let mut conditions = mirrors.into_iter().flat_map(|mirror| mirror.conditions);
+    conditions.find(|condition| condition.kind == ConditionKind::Quota).map(|found| found.message)
 }
 
 fn judge_journal(error: &JournalError) -> Check {

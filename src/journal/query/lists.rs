@@ -22,6 +22,17 @@ pub struct PendingFile {
     pub known: bool,
 }
 
+/// A file that is gone and whose copy is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    /// Where it was.
+    pub path: RelPath,
+    /// Bytes of the copy.
+    pub size: u64,
+    /// When the copy is to be deleted.
+    pub delete_at_ms: i64,
+}
+
 /// An entry that is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SkippedPath {
@@ -129,23 +140,23 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Files that are gone and whose copies are to be deleted, with the bytes of the copy, in order; at most `limit`.
+    /// Files that are gone and whose copies are to be deleted, in order; at most `limit`.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn doomed(
-        &self,
-        mirror: MirrorId,
-        limit: usize,
-    ) -> Result<Vec<(RelPath, u64)>, JournalError> {
+    pub fn doomed(&self, mirror: MirrorId, limit: usize) -> Result<Vec<Doomed>, JournalError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT d.path, f.name, f.size FROM file f JOIN dir d ON d.id = f.dir_id
+            "SELECT d.path, f.name, f.size, f.delete_at_ms FROM file f JOIN dir d ON d.id = f.dir_id
               WHERE d.mirror_id = ?1 AND f.delete_at_ms < ?2 ORDER BY d.path, f.name LIMIT ?3",
         )?;
         let rows =
             statement.query_map(params![mirror.0, NEVER_MS, to_sql_limit(limit)], |row| {
                 let name: Vec<u8> = row.get(1)?;
-                Ok((entry_path(row, 0, &name)?, row.get::<_, i64>(2)?.cast_unsigned()))
+                Ok(Doomed {
+                    path: entry_path(row, 0, &name)?,
+                    size: row.get::<_, i64>(2)?.cast_unsigned(),
+                    delete_at_ms: row.get(3)?,
+                })
             })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -248,14 +248,20 @@ impl Reader {
             mirror.last_trouble_path = Some(path);
         }
         mirror.conditions = self.conditions(mirror.known.id)?;
-        mirror.holds = self
-            .connection
-            .prepare_cached(&format!(
-                "SELECT {HOLD_COLUMNS} FROM hold WHERE mirror_id = ?1 ORDER BY id"
-            ))?
-            .query_map([id], hold_row)?
-            .collect::<Result<_, _>>()?;
+        mirror.holds = self.holds(mirror.known.id)?;
         Ok(())
+    }
+
+    /// What waits for a person, in order.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn holds(&self, id: MirrorId) -> Result<Vec<HoldRow>, JournalError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {HOLD_COLUMNS} FROM hold WHERE mirror_id = ?1 ORDER BY id"
+        ))?;
+        let rows = statement.query_map([id.0], hold_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// One hold.

@@ -18,7 +18,7 @@ use crate::relpath::RelPath;
 pub use entries::{EntryState, FileStatus, FolderStatus, OpenUpload, PartsDone};
 pub use folder::KnownDir;
 pub use history::Happened;
-pub use lists::{PendingFile, SkippedPath, TroublePath, Troubles};
+pub use lists::{Doomed, PendingFile, SkippedPath, TroublePath, Troubles};
 pub use mirrors::{Counts, KnownMirror, MirrorStatus};
 pub use wrong::{Failing, MirrorWrong};
 

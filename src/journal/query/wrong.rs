@@ -6,7 +6,7 @@ use super::Reader;
 use super::lists::{TroublePath, trouble_path, troubles_sql};
 use super::mirrors::{KnownMirror, known_mirror};
 use crate::journal::JournalError;
-use crate::journal::holds::{HOLD_COLUMNS, HoldRow, hold_row};
+use crate::journal::holds::HoldRow;
 use crate::journal::notes::ALL_TROUBLE;
 use crate::journal::rows::{ConditionRow, NEVER_MS};
 
@@ -72,13 +72,7 @@ impl Reader {
                 scanned_at_ms,
                 waits: dirty || self.waits(id.0)?,
                 conditions: self.conditions(id)?,
-                holds: self
-                    .connection
-                    .prepare_cached(&format!(
-                        "SELECT {HOLD_COLUMNS} FROM hold WHERE mirror_id = ?1 ORDER BY id"
-                    ))?
-                    .query_map([id.0], hold_row)?
-                    .collect::<Result<_, _>>()?,
+                holds: self.holds(id)?,
                 blocked: self.failing(id.0, true, i64::MAX, limit)?,
                 failing: self.failing(id.0, false, before_ms, limit)?,
                 failing_since_ms,

@@ -85,6 +85,24 @@ impl Core {
         Ok(false)
     }
 
+    /// A dry run deletes nothing, and so is nowhere asked whether too much would be deleted. What was only renamed counts
+    /// as gone here: that it was moved shows itself when the new names are read.
+    pub(super) fn foresee_holds(&mut self, work: &mut Work<'_>) -> Result<(), JournalError> {
+        for index in 0..self.mirrors.len() {
+            let deletes =
+                self.settings.mirrors.get(index).is_some_and(|m| m.delete != Delete::Keep);
+            let looked_at = self.mirrors.get(index).is_some_and(|m| !m.scan.is_held());
+            let Some(id) = self.mirrors.get(index).map(|mirror| mirror.id) else { continue };
+            if !deletes || !looked_at {
+                continue;
+            }
+            if !work.turn.due_file_deletes(id, work.now.unix_ms, None, 1)?.is_empty() {
+                self.brakes_are_off(work, index)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Something went, or a person decided: what was found about the deletes of a mirror is not true any more.
     pub(super) fn set_brakes(&mut self, index: usize, off: bool) {
         if let Some(state) = self.mirrors.get_mut(index) {

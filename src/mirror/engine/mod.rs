@@ -469,6 +469,9 @@ impl Core {
             }
         }
         work.out.finished = self.is_finished(work)?;
+        if self.settings.dry_run && work.out.finished.is_some() {
+            self.foresee_holds(work)?;
+        }
         work.out.wake_at_ms = if more { Some(work.now.mono_ms) } else { self.wake_at(work)? };
         Ok(())
     }
