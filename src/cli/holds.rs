@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::request::{self, Taken};
 use super::{Exit, Failure, Global, output, reader, unexpected};
 use crate::config::{Config, Delete, Mirror};
-use crate::journal::{ConditionKind, HoldKind, HoldRow, MirrorStatus, Reader};
+use crate::journal::{ConditionKind, HoldKind, HoldRow, MirrorStatus, Reader, make_folder};
 use crate::mirror::Answer;
 use crate::service::requests_dir;
 use crate::wording::{counted, verb};
@@ -125,12 +125,7 @@ fn mirror_of(config: &Config, hold: i64) -> Result<Option<String>, Failure> {
 }
 
 fn make(folder: &Path) -> Result<(), Failure> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| request::unwritable(folder, &error))
+    make_folder(folder).map_err(|error| request::unwritable(folder, &error))
 }
 
 /// A hold as `holds --json` shows it.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::hand_over;
+
 const LOCK_FILE: &str = "lock";
 /// Locked while the journal cannot be written. A lock needs no room on a full disk.
 const STUCK_FILE: &str = "stuck";
@@ -80,6 +82,7 @@ impl StateLock {
             .mode(0o600)
             .open(&path)
             .map_err(io)?;
+        hand_over(&file, state_dir).map_err(io)?;
         let mut tries = 0;
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if error != rustix::io::Errno::WOULDBLOCK {
@@ -103,6 +106,7 @@ impl StateLock {
             .truncate(false)
             .mode(0o600)
             .open(&path)
+            .and_then(|stuck| hand_over(&stuck, state_dir).map(|()| stuck))
             .map_err(|source| LockError::Io { path, source })?;
         let lock = StateLock { file, path: lock_path, stuck };
         lock.note(holder);

@@ -16,6 +16,7 @@ mod mirrors;
 mod moves;
 mod notes;
 mod open;
+mod owner;
 mod pauses;
 #[cfg(test)]
 mod plans;
@@ -35,6 +36,7 @@ pub use lock::{Holder, LockError, StateLock};
 pub use meta::Kept;
 pub use migrate::newest;
 pub use open::{JOURNAL_FILE, Journal, Progress, SetAside};
+pub use owner::{hand_over, make_folder};
 pub use pauses::Pause;
 pub use query::{
     Counts, Doomed, EntryState, Failing, FileStatus, FolderStatus, Happened, KnownDir, KnownMirror,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{JournalError, migrate};
+use super::{JournalError, hand_over, migrate};
 
 /// Name of the journal in the state folder.
 pub const JOURNAL_FILE: &str = "journal.db";
@@ -359,6 +359,8 @@ fn prepare(state_dir: &Path) -> Result<PathBuf, JournalError> {
     let mut options = fs::OpenOptions::new();
     let file = options.create(true).append(true).mode(0o600).open(&path).map_err(state(&path))?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(state(&path))?;
+    // SQLite gives what it puts beside it to the same user.
+    hand_over(&file, state_dir).map_err(state(&path))?;
     Ok(path)
 }
 

@@ -11,7 +11,7 @@ use super::live::Live;
 use crate::clock::Clock;
 use crate::config::{Config, Mirror, Problem, ProblemKind, WatchMode, several};
 use crate::journal::{
-    Holder, Journal, JournalError, LockError, Progress, Reader, SetAside, StateLock,
+    Holder, Journal, JournalError, LockError, Progress, Reader, SetAside, StateLock, make_folder,
 };
 use crate::mirror::{Engine, Fact, MirrorSettings, Settings, Shell};
 use crate::smh::{Client, Grant, Meter, Rights};
@@ -317,8 +317,7 @@ pub fn assemble(
 
 /// Without the folder the daemon works all the same; only `retry` has to wait for a restart.
 fn make_requests_dir(folder: &std::path::Path) -> bool {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = make_folder(folder);
     if let Err(error) = &made {
         tracing::warn!(
             path = %folder.display(),

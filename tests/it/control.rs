@@ -1,5 +1,6 @@
 //! Acting on the daemon: `pause`, `resume`, `rescan`, `reload`, what is being sent, and the socket.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -263,6 +264,41 @@ fn a_reload_says_what_came_of_it() {
     bed.until_mirrored("b", "b");
     assert_eq!(bed.starts_of("a.bak"), 0);
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// A state folder of the daemon in which root let it work for once.
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn what_root_makes_belongs_to_the_user_of_the_daemon() {
+    if !rustix::process::geteuid().is_root() {
+        println!("left out: only root can make something for another user");
+        return;
+    }
+    let bed = Bed::new();
+    bed.write("a", "a");
+    fs::create_dir(bed.path("state")).unwrap();
+    std::os::unix::fs::chown(bed.path("state"), Some(61_234), Some(61_235)).unwrap();
+    let mut made = BTreeSet::new();
+    for _ in 0..2 {
+        let daemon = bed.daemon_until_current();
+        for entry in fs::read_dir(bed.path("state")).unwrap().map(Result::unwrap) {
+            // Of every daemon its own.
+            if entry.file_name().to_str().unwrap().starts_with("control-") {
+                continue;
+            }
+            let meta = entry.metadata().unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (61_234, 61_235), "{entry:?}");
+            assert_eq!(meta.mode() & 0o077, 0, "{entry:?}");
+            made.insert(entry.file_name().into_string().unwrap());
+        }
+        assert_eq!(daemon.stop(), Some(0));
+        // Damaged, it is replaced.
+        fs::write(bed.path("state/journal.db"), "no database at all").unwrap();
+    }
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "lock", "stuck", "requests"] {
+        assert!(made.contains(name), "{name}: {made:?}");
+    }
+    assert_eq!(bed.set_aside().len(), 1);
 }
 
 /// The daemon of the units is no root, and whoever asks is: what it cannot read it could only throw away.

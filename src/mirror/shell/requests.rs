@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Shell;
 use crate::clock::Clock;
 use crate::config::BandwidthLimit;
+use crate::journal::hand_over;
 use crate::mirror::facts::Fact;
 use crate::mirror::requests::{
     Answer, LimitRequest, Pause, Repair, Rescan, Resume, Retry, Untaken,
@@ -268,15 +269,6 @@ impl Shell {
         // One that cannot be removed is not taken a second time.
         taken.retain(|path| path.exists() && !remove(path));
     }
-}
-
-/// Gives what root leaves to the user of the daemon, who could not read it otherwise.
-fn hand_over(file: &fs::File, folder: &Path) -> std::io::Result<()> {
-    let owner = fs::metadata(folder)?;
-    if file.metadata()?.uid() == owner.uid() {
-        return Ok(());
-    }
-    std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// What lies in `folder` and no daemon took yet.
