@@ -69,6 +69,11 @@ pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {
             folder
         }
     };
+    if !folder.is_dir() {
+        let said =
+            anyhow::anyhow!("{} is not a folder; name the folder it lies in", folder.display());
+        return Err(Failure::new(Exit::Usage, said));
+    }
     if base.starts_with(&folder) {
         return Err(Failure::new(
             Exit::Usage,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::locate::{locate, whole};
 use super::status_view::put_path;
 use super::{Failure, output, request, unexpected, verdict};
+use crate::clock::Clock;
 use crate::config::{Config, Mirror};
 use crate::journal::{
     ConditionKind, EntryState, FileRow, FileStatus, FolderStatus, KnownMirror, Reader, SkipReason,
@@ -46,6 +47,8 @@ pub(super) struct Place<'c> {
     pub(super) known: Option<KnownMirror>,
     /// Why nothing is concluded from what is missing in the folder: it is not the one that was there.
     root: Option<String>,
+    /// Why nothing is sent now, for what waits.
+    stops: Option<String>,
 }
 
 impl<'c> Known<'c> {
@@ -72,9 +75,11 @@ impl<'c> Known<'c> {
             folder: None,
             known: None,
             root: None,
+            stops: None,
         };
         if let Some(reader) = reader {
-            place.ask(config, reader, &lister).map_err(unexpected)?;
+            let now_ms = Clock::start().now().unix_ms;
+            place.ask(config, reader, &lister, now_ms).map_err(unexpected)?;
         }
         let (state, note) = match place.judge() {
             ("synced", _) if place.is_doubted(config)? => ("pending", DOUBTED.to_owned()),
@@ -96,12 +101,21 @@ impl<'c> Known<'c> {
     /// One line for people.
     pub(super) fn sentence(&self) -> String {
         let mut line = self.heading();
+        if let Some(stops) = self.stops() {
+            line.push_str(&format!(" ({stops})"));
+        }
         let trouble = self.place.as_ref().and_then(Place::trouble);
         if let Some(trouble) = trouble {
             line.push_str(", ");
             line.push_str(&trouble.message);
         }
         line
+    }
+
+    /// Why it waits, where that is about more than itself.
+    fn stops(&self) -> Option<&str> {
+        let place = self.place.as_ref().filter(|_| self.state == "pending")?;
+        place.stops.as_deref()
     }
 
     /// The object of a file of the contract.
@@ -118,7 +132,10 @@ impl<'c> Known<'c> {
             "crc64": confirmed.map(|c| c.crc64.to_string()),
             "confirmed_at": confirmed.map(|c| output::time(c.at_ms)),
             "trouble": place.and_then(Place::trouble).map(trouble_json),
-            "note": self.note,
+            "note": match (self.note.as_str(), self.stops()) {
+                ("", stops) => stops.unwrap_or_default(),
+                (note, _) => note,
+            },
         });
         if let Some(place) = place {
             put_path(&mut value, &place.path);
@@ -157,13 +174,23 @@ impl Place<'_> {
         config: &Config,
         reader: &Reader,
         lister: &Lister,
+        now_ms: i64,
     ) -> Result<(), crate::journal::JournalError> {
         let known = reader.known_mirrors()?.into_iter().find(|known| {
             known.name == self.mirror.name && verdict::is_same(config, self.mirror, known)
         });
         let Some(known) = known else { return Ok(()) };
-        let mut conditions = reader.conditions(known.id)?.into_iter();
-        self.root = conditions.find(|c| c.kind == ConditionKind::Root).map(|c| c.message);
+        for condition in reader.conditions(known.id)? {
+            match condition.kind {
+                ConditionKind::Root => self.root = Some(condition.message),
+                ConditionKind::Offline | ConditionKind::Auth | ConditionKind::Paused
+                    if !condition.is_over(now_ms) =>
+                {
+                    self.stops.get_or_insert(verdict::stopped(&condition));
+                }
+                _ => {}
+            }
+        }
         self.file = Some(reader.file(known.id, &self.path)?);
         if self.explained.kind.as_ref().is_ok_and(|kind| kind.is_dir())
             && reader.below(known.id, &self.path)?.is_some()

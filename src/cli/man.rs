@@ -74,7 +74,9 @@ fn command_pages(
     let page = Man::new(command.clone());
     let mut text = Vec::new();
     page.render_name_section(&mut text)?;
-    page.render_synopsis_section(&mut text)?;
+    let mut usage = Roff::new();
+    synopsis(&mut usage, command);
+    usage.to_writer(&mut text)?;
     page.render_description_section(&mut text)?;
     page.render_options_section(&mut text)?;
     let is_first = pages.is_empty();
@@ -96,6 +98,41 @@ fn command_pages(
         command_pages(below, pages)?;
     }
     Ok(())
+}
+
+/// How a command is called: the shortest name of each option, with what it takes. That of clap_mangen leaves out the
+/// values.
+fn synopsis(page: &mut Roff, command: &clap::Command) {
+    page.control("SH", ["SYNOPSIS"]);
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let mut words = vec![bold(name)];
+    let asked = |id: &str| id != "help" && id != "version";
+    let shown =
+        command.get_arguments().filter(|arg| !arg.is_hide_set() && asked(arg.get_id().as_str()));
+    // What stands for itself comes last.
+    let (last, options): (Vec<_>, Vec<_>) = shown.partition(|arg| arg.is_positional());
+    for arg in options.into_iter().chain(last) {
+        let (open, close) = if arg.is_required_set() { ("", "") } else { ("[", "]") };
+        words.push(roman(format!(" {open}")));
+        if let Some(short) = arg.get_short() {
+            words.push(bold(format!("-{short}")));
+        } else if let Some(long) = arg.get_long() {
+            words.push(bold(format!("--{long}")));
+        }
+        if arg.get_action().takes_values() {
+            let value = arg.get_value_names().and_then(|names| names.first());
+            if !arg.is_positional() {
+                words.push(roman(" "));
+            }
+            words.push(italic(value.map_or_else(|| arg.get_id().as_str(), |name| name.as_str())));
+        }
+        let many = arg.get_num_args().is_some_and(|count| count.max_values() > 1);
+        words.push(roman(format!("{}{close}", if many { "..." } else { "" })));
+    }
+    if command.has_subcommands() {
+        words.extend([roman(" "), italic("COMMAND"), roman(" ...")]);
+    }
+    page.text(words);
 }
 
 /// The page in `file`, like `smh-mirror.1`: `body` behind its title. It bears no date: only a change of what it says

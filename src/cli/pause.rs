@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[arg(value_name = "MIRROR")]
     mirrors: Vec<String>,
     /// End the pause by itself after this time: 30m, 2h, 1d
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_span)]
     span: Option<Duration>,
 }
 
@@ -29,6 +29,14 @@ pub(super) struct ResumeArgs {
     /// Mirrors to resume, instead of all
     #[arg(value_name = "MIRROR")]
     mirrors: Vec<String>,
+}
+
+/// A pause has to last.
+fn parse_span(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("it would be over at once; write for how long, like 30m".to_owned()),
+        span => Ok(span),
+    }
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> Result<Exit, Failure> {

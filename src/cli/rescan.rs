@@ -79,7 +79,7 @@ fn sentence(rescan: &Rescan, taken: Taken) -> String {
             format!("{mirror}: a full scan begins; `smh-mirror status` says when it was complete")
         }
         (Taken::Now, false) => {
-            format!("{}: is looked at, with everything below it", path.in_mirror(mirror))
+            format!("{}: is looked at, and what lies below it", path.in_mirror(mirror))
         }
         (Taken::ByNobody, _) => {
             format!("{mirror}: no daemon works now; the next one begins with a full scan anyway")

@@ -63,6 +63,8 @@ fn a_pause_outlives_the_daemon_and_ends_when_a_person_says_so() {
     assert!(out.contains(&format!("`{} resume docs` ends it", bed.program())), "{out}");
     let (out, _) = bed.ends(&["explain", b.to_str().unwrap()], 0);
     assert!(out.contains("nothing new is sent meanwhile"), "{out}");
+    let (out, _) = bed.ends(&["status", b.to_str().unwrap()], 0);
+    assert!(out.contains("docs/b: pending (paused since "), "{out}");
     assert_eq!(daemon.stop(), Some(0));
 
     let scans = bed.log().matches("scan complete").count();
@@ -88,6 +90,8 @@ fn a_pause_outlives_the_daemon_and_ends_when_a_person_says_so() {
     bed.until_mirrored("c", "c");
     let (_, err) = bed.ends(&["pause", "photos"], 2);
     assert!(err.contains("name one of docs"), "{err}");
+    let (_, err) = bed.ends(&["pause", "--for", "0s"], 2);
+    assert!(err.contains("it would be over at once"), "{err}");
 }
 
 #[test]
