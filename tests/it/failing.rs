@@ -351,7 +351,7 @@ fn a_blocked_file_is_tried_again_when_somebody_says_so() {
     bed.no_faults();
     daemon.signal(Signal::STOP);
     let (out, _) = bed.ends(&["retry"], 0);
-    assert!(out.contains("by the next daemon"), "{out}");
+    assert!(out.contains("as soon as the daemon can go on"), "{out}");
     daemon.signal(Signal::CONT);
     bed.until_mirrored("worse", "content");
     assert_eq!(daemon.stop(), Some(0));
