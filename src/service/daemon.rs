@@ -2,6 +2,7 @@
 //! not the process: the next run begins as after a crash. So does a new configuration, with the journal in hand.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -33,7 +34,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const TICK: Duration = Duration::from_secs(1);
 /// While a journal is opened, more time is asked for so often, and so much: a disk that stops answering is noticed.
 const EXTEND: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
-/// Damaged so often in one process: the disk is not to be trusted, and a person has to look.
+/// Damaged or taken away so often in one process: the disk is not to be trusted, and a person has to look.
 const DAMAGED_MAX: u32 = 3;
 
 /// The daemon had to end.
@@ -56,8 +57,8 @@ enum Interrupted {
     Wait(String),
     /// It makes no sense any more.
     Replace(String),
-    /// It was taken away, for this reason.
-    Anew(String),
+    /// This file of it was taken away.
+    Anew(PathBuf),
 }
 
 /// How a run ended in order.
@@ -170,9 +171,17 @@ impl Daemon<'_> {
                     opened = Some(replace_journal(&self.config, self.clock, reason)?);
                     pause = PAUSE.0;
                 }
-                Interrupted::Anew(why) => {
+                Interrupted::Anew(path) => {
                     // Who took the lock away, too, may have given the folder to another daemon.
                     self.prepared.lock.is_in_place().map_err(ServiceError::Lock)?;
+                    damaged += 1;
+                    if damaged > DAMAGED_MAX {
+                        return Err(RunError::Journal(JournalError::TakenAway(path)).into());
+                    }
+                    let why = format!(
+                        "the journal {} was taken away while it was in use; what is there now is used, and filled from a scan and a listing of the library",
+                        path.display()
+                    );
                     tracing::error!("{why}");
                     lost = Some(why);
                     pause = PAUSE.0;
@@ -354,10 +363,7 @@ fn interruption(error: DaemonError) -> Result<Interrupted, DaemonError> {
         DaemonError::Run(RunError::Journal(journal))
         | DaemonError::Service(ServiceError::Journal(journal)) => match journal {
             JournalError::Damaged(reason) => Ok(Interrupted::Replace(reason)),
-            JournalError::TakenAway(path) => Ok(Interrupted::Anew(format!(
-                "the journal {} was taken away while it was in use; what is there now is used, and filled from a scan and a listing of the library",
-                path.display()
-            ))),
+            JournalError::TakenAway(path) => Ok(Interrupted::Anew(path)),
             passing if passing.passes() => Ok(Interrupted::Wait(passing.to_string())),
             other => Err(RunError::Journal(other).into()),
         },
