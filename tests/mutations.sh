@@ -390,6 +390,21 @@ mutations() {
         'if there != confirmed.crc64 && there == here => {' \
         '--test it what_others_did_in_the_library'
 
+    $do taken-away-is-written-on src/journal/write.rs \
+        'self.is_in_place()?;' \
+        '' \
+        '--test it a_journal_taken_away'
+
+    $do made-by-root-for-root src/journal/owner.rs \
+        'if made.metadata()?.uid() == owner.uid() {' \
+        'if made.metadata()?.uid() != u32::MAX || owner.uid() == 0 {' \
+        '--test it what_root'
+
+    $do dry-run-foresees-no-hold src/mirror/engine/mod.rs \
+        'if self.settings.dry_run && work.out.finished.is_some() {' \
+        'if self.settings.dry_run && work.out.finished.is_some() && self.stopping {' \
+        '--test it a_dry_run_ends_as_the_pass'
+
     $do what-cannot-be-asked-is-not-said src/mirror/verify/mod.rs \
         '                failed(report, dir, error);
                 Ok(Listing::Unknown)' \

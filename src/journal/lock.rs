@@ -1,15 +1,15 @@
 //! One daemon a state folder (shell): `flock`, and who holds it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::hand_over;
+use super::owner::open_private;
 
 const LOCK_FILE: &str = "lock";
 /// Locked while the journal cannot be written. A lock needs no room on a full disk.
@@ -74,15 +74,7 @@ impl StateLock {
     pub fn take(state_dir: &Path, holder: &Holder) -> Result<StateLock, LockError> {
         let path = state_dir.join(LOCK_FILE);
         let io = |source| LockError::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
-        hand_over(&file, state_dir).map_err(io)?;
+        let mut file = open_private(&path, state_dir).map_err(io)?;
         let mut tries = 0;
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             if error != rustix::io::Errno::WOULDBLOCK {
@@ -99,15 +91,8 @@ impl StateLock {
         }
         let lock_path = path.clone();
         let path = state_dir.join(STUCK_FILE);
-        let stuck = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|stuck| hand_over(&stuck, state_dir).map(|()| stuck))
-            .map_err(|source| LockError::Io { path, source })?;
+        let stuck =
+            open_private(&path, state_dir).map_err(|source| LockError::Io { path, source })?;
         let lock = StateLock { file, path: lock_path, stuck };
         lock.note(holder);
         Ok(lock)

@@ -3,14 +3,15 @@
 use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{JournalError, hand_over, migrate};
+use super::owner::open_private;
+use super::{JournalError, migrate};
 
 /// Name of the journal in the state folder.
 pub const JOURNAL_FILE: &str = "journal.db";
@@ -356,11 +357,9 @@ fn prepare(state_dir: &Path) -> Result<PathBuf, JournalError> {
         .create(state_dir)
         .map_err(state(state_dir))?;
     let path = state_dir.join(JOURNAL_FILE);
-    let mut options = fs::OpenOptions::new();
-    let file = options.create(true).append(true).mode(0o600).open(&path).map_err(state(&path))?;
-    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(state(&path))?;
     // SQLite gives what it puts beside it to the same user.
-    hand_over(&file, state_dir).map_err(state(&path))?;
+    let file = open_private(&path, state_dir).map_err(state(&path))?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(state(&path))?;
     Ok(path)
 }
 

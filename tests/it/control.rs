@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -303,6 +303,43 @@ fn what_root_makes_belongs_to_the_user_of_the_daemon() {
         assert!(made.contains(name), "{name}: {made:?}");
     }
     assert_eq!(bed.set_aside().len(), 1);
+}
+
+/// The user of the daemon may put a link in the place of what root makes, to be given what it leads to.
+#[test]
+fn a_link_in_the_state_folder_gives_nothing_away() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    let owner = |path: &std::path::Path| {
+        let meta = fs::metadata(path).unwrap();
+        (meta.uid(), meta.gid(), meta.mode())
+    };
+    for name in ["journal.db", "lock", "stuck"] {
+        let _ = fs::remove_dir_all(bed.path("state"));
+        fs::create_dir(bed.path("state")).unwrap();
+        for target in ["there", "missing"] {
+            let target = bed.path(target);
+            if target.ends_with("there") {
+                fs::write(&target, "").unwrap();
+                fs::set_permissions(&target, fs::Permissions::from_mode(0o644)).unwrap();
+            }
+            // As its user may be another one only for root.
+            let _ = std::os::unix::fs::chown(bed.path("state"), Some(61_234), Some(61_235));
+            let before = target.exists().then(|| owner(&target));
+            std::os::unix::fs::symlink(&target, bed.path("state").join(name)).unwrap();
+            let (_, err) = bed.ends(&["sync"], 1);
+            assert!(err.contains(name), "{name}: {err}");
+            assert_eq!(target.exists().then(|| owner(&target)), before, "{name}");
+            fs::remove_file(bed.path("state").join(name)).unwrap();
+        }
+    }
+    let elsewhere = bed.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let before = owner(&elsewhere);
+    std::os::unix::fs::symlink(&elsewhere, bed.path("state/requests")).unwrap();
+    bed.ends(&["sync"], 0);
+    bed.ends(&["pause"], 0);
+    assert_eq!(owner(&elsewhere), before);
 }
 
 /// The daemon of the units is no root, and whoever asks is: what it cannot read it could only throw away.
