@@ -21,6 +21,7 @@ mod repair;
 mod scan;
 mod service;
 mod shortage;
+mod slots;
 mod stack;
 mod transfers;
 
@@ -28,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use fastrand::Rng;
 
-use super::facts::{DirJobId, Effect, Fact, Finished, JobId, Load, TransferId, Turned};
+use super::facts::{DirJobId, Effect, Fact, Finished, JobId, TransferId, Turned};
 use super::gate::Gate;
 use super::limiter::Limits;
 use super::plan::Rest;
@@ -479,56 +480,6 @@ impl Core {
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
-    }
-
-    /// Connections that uploads use.
-    fn streams(&self) -> usize {
-        self.transfers.values().map(|active| active.transfer.streams()).sum()
-    }
-
-    /// Slots in all, and those that are in use.
-    fn slots(&self, now: Now) -> (usize, usize) {
-        let under_way = self.relocations.values().filter(|job| job.is_under_way()).count();
-        let busy = self.streams()
-            + self.dir_jobs.len()
-            + self.listings.len()
-            + self.removals.len()
-            + under_way;
-        let slots = self.limits.slots(now.mono_ms);
-        (self.gate.slots().map_or(slots, |most| most.min(slots)), busy)
-    }
-
-    /// Slots that are free now.
-    fn free_slots(&self, now: Now) -> usize {
-        let (slots, busy) = self.slots(now);
-        slots.saturating_sub(busy)
-    }
-
-    /// More is under way than should be.
-    fn is_crowded(&self, now: Now) -> bool {
-        let (slots, busy) = self.slots(now);
-        busy > slots
-    }
-
-    /// How busy it is.
-    fn load(&self, now: Now) -> Load {
-        let slots = self.upload_slots(now);
-        let limit = match self.gate.closed() {
-            Some(_) => 0,
-            None => self.gate.slots().map_or(slots, |most| most.min(slots)),
-        };
-        Load { transfers: self.transfers.len(), limit }
-    }
-
-    /// Whether the shell is doing something that the service takes part in.
-    fn is_busy(&self) -> bool {
-        !self.transfers.is_empty()
-            || !self.dir_jobs.is_empty()
-            || !self.listings.is_empty()
-            || !self.removals.is_empty()
-            || self.relocations.values().any(Relocation::is_under_way)
-            || self.cancels > 0
-            || self.bin == Bin::Asking
     }
 
     /// When the clock that people set jumps back, what waits must not wait for the time between.

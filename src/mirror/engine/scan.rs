@@ -1,4 +1,7 @@
-//! Scans: when they run, what is listed next, and whether the root is what it was.
+//! Scans: when they run, and what is listed next.
+
+mod root;
+mod unreadable;
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,15 +11,11 @@ use super::stack::{Reach, Stack, Wanted};
 use super::{Core, Work};
 use crate::clock::to_ms;
 use crate::config::WatchMode;
-use crate::failure::Class;
-use crate::journal::{ConditionKind, DirId, JournalError, RootIdentity, UnreadableRow};
+use crate::journal::{ConditionKind, DirId, JournalError};
 use crate::mirror::events::Event;
 use crate::mirror::facts::Effect;
 use crate::relpath::RelPath;
-use crate::tree::{Absent, RootError, RootId};
 
-/// A held root is looked at again after this long.
-const HELD_WAIT_MS: i64 = 15_000;
 /// After lost hints, a scan waits so long for others to be lost.
 pub(super) const OVERFLOW_WAIT_MS: i64 = 1_000;
 /// When hints are lost while scans run, again and again, the next one waits longer, up to this.
@@ -370,183 +369,6 @@ impl Core {
             state.scan.hurry(work.now.mono_ms + OVERFLOW_WAIT_MS);
         }
         Ok(())
-    }
-
-    pub(super) fn root_seen(
-        &mut self,
-        work: &mut Work<'_>,
-        index: usize,
-        seen: Result<(RootId, bool), RootError>,
-    ) -> Result<(), JournalError> {
-        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
-        if !matches!(state.scan.phase, Phase::Root) {
-            return Ok(());
-        }
-        let mut changed = false;
-        let problem = match seen {
-            Err(RootError::Shortage(..)) if state.scan.short.wait(work.now.mono_ms) => {
-                state.scan.phase = Phase::Idle;
-                state.scan.next_full_at_ms = state.scan.short.until_ms();
-                return work.turn.mark_dirty(state.id, false);
-            }
-            Err(error) => Some(error.to_string()),
-            Ok((id, empty)) => {
-                let id = RootIdentity { inode: id.inode, fsid: id.fsid };
-                state.root = Some(id);
-                let known = work.turn.mirror_root(state.id)?;
-                // The number of a filesystem may change with a reboot; an empty folder in the place of
-                // a full one is what a missing mount looks like.
-                let replaced = known.is_some_and(|known| known.inode != id.inode);
-                if replaced && empty && work.turn.has_files(state.id)? {
-                    Some(
-                        "the root is another, empty folder than before; is its filesystem mounted?"
-                            .to_owned(),
-                    )
-                } else {
-                    if known != Some(id) {
-                        work.turn.set_root(state.id, id)?;
-                        if known.is_some() {
-                            changed = true;
-                        }
-                    }
-                    None
-                }
-            }
-        };
-        match problem {
-            Some(message) => self.hold(work, index, &message),
-            None => {
-                let name = self.settings.mirrors.get(index).map(|m| m.name.clone());
-                if work.turn.remove_condition(Some(state.id), ConditionKind::Root)? {
-                    work.out.events.push(Event::Resumed { mirror: name });
-                }
-                state.scan.short.over();
-                state.scan.held = false;
-                state.scan.full = true;
-                state.scan.polls.give_up();
-                state.scan.stack.clear();
-                state.scan.stack.push(RelPath::root(), Wanted { reach: Reach::All });
-                state.scan.current = None;
-                state.scan.phase = Phase::Listing;
-                if let Some(root) = work.turn.dir_at(state.id, &RelPath::root())? {
-                    self.dir_seen_again(work, &root)?;
-                }
-                if changed {
-                    self.root_replaced(work, index)?;
-                }
-                self.next_listing(work, index)
-            }
-        }
-    }
-
-    /// The root is not there: nothing below it is known, and nothing is done about it.
-    pub(super) fn hold(
-        &mut self,
-        work: &mut Work<'_>,
-        index: usize,
-        message: &str,
-    ) -> Result<(), JournalError> {
-        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
-        work.turn.put_condition(Some(state.id), ConditionKind::Root, message, work.now.unix_ms)?;
-        work.turn.mark_dirty(state.id, false)?;
-        if !state.scan.held {
-            let mirror = self.settings.mirrors.get(index).map(|m| m.name.clone());
-            work.out.events.push(Event::Stopped { mirror, message: message.to_owned() });
-        }
-        state.root = None;
-        let scan = &mut state.scan;
-        scan.held = true;
-        scan.passed = true;
-        scan.stack.clear();
-        scan.polls.give_up();
-        scan.current = None;
-        scan.again = false;
-        scan.phase = Phase::Idle;
-        scan.next_full_at_ms = (!self.settings.once).then_some(work.now.mono_ms + HELD_WAIT_MS);
-        Ok(())
-    }
-
-    pub(super) fn list_failed(
-        &mut self,
-        work: &mut Work<'_>,
-        index: usize,
-        dir: &RelPath,
-        why: Absent,
-    ) -> Result<(), JournalError> {
-        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
-        if state.scan.under_way.take_if(|listed| listed == dir).is_none() {
-            return Ok(());
-        }
-        let Some(mut current) = state.scan.current.take() else {
-            return self.next_listing(work, index);
-        };
-        state.hints.append(&mut current.touched);
-        match why {
-            Absent::Short(_) if state.scan.short.wait(work.now.mono_ms) => {
-                state.scan.stack.push(current.path, current.wanted);
-                return Ok(());
-            }
-            Absent::Root(message) => return self.hold(work, index, &message),
-            // Its parent was listed a moment ago: what is there now?
-            Absent::Gone if !dir.is_root() => {
-                if state.scan.doubted.insert(dir.clone()) {
-                    state.hints.insert(dir.clone());
-                } else {
-                    // It was there when it was looked at, and still does not open: asking on would go round.
-                    let message = "it is there, and cannot be opened".to_owned();
-                    self.unreadable(work, index, current.id, dir, message)?;
-                }
-            }
-            Absent::Gone => return self.hold(work, index, "the root is not there"),
-            Absent::Unreadable(message) | Absent::Short(message) => {
-                let message = format!("cannot list the directory: {message}");
-                self.unreadable(work, index, current.id, dir, message)?;
-            }
-        }
-        self.next_listing(work, index)
-    }
-
-    /// What lies in this directory is not known. That is said until it can be listed again.
-    pub(super) fn unreadable(
-        &mut self,
-        work: &mut Work<'_>,
-        index: usize,
-        dir: DirId,
-        path: &RelPath,
-        message: String,
-    ) -> Result<(), JournalError> {
-        let before = work.turn.unreadable(dir)?;
-        let now_ms = work.now.unix_ms;
-        // Nobody tells when it can be read again, if nobody tells of the directory that holds it.
-        if let Some(state) = self.mirrors.get_mut(index)
-            && let Some(row) = work.turn.dir(dir)?
-            && row.parent.is_some_and(|parent| state.scan.polls.contains(parent))
-        {
-            state.scan.polls.put(dir, false);
-        }
-        if before.is_none() {
-            work.out.events.push(Event::Trouble {
-                mirror: self
-                    .settings
-                    .mirrors
-                    .get(index)
-                    .map(|m| m.name.clone())
-                    .unwrap_or_default(),
-                path: path.clone(),
-                class: Class::Local,
-                code: None,
-                request_id: None,
-                message: message.clone(),
-                blocked: true,
-            });
-        }
-        work.turn.put_unreadable(&UnreadableRow {
-            dir,
-            message,
-            attempts: before.as_ref().map_or(1, |row| row.attempts.saturating_add(1)),
-            first_at_ms: before.map_or(now_ms, |row| row.first_at_ms),
-            last_at_ms: now_ms,
-        })
     }
 }
 
