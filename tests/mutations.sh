@@ -390,6 +390,16 @@ mutations() {
         'if there != confirmed.crc64 && there == here => {' \
         '--test it what_others_did_in_the_library'
 
+    $do bound-is-not-mounted src/tree/way.rs \
+        'found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)' \
+        'found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) && found.stx_mode == 0' \
+        '--test it a_folder_of_the_same_filesystem'
+
+    $do names-are-not-missed src/tree/twins.rs \
+        'self.scans - names.since < PATIENCE' \
+        'self.scans - names.since > PATIENCE + self.scans' \
+        '--test it a_name_that_is_made'
+
     $do taken-away-is-written-on src/journal/write.rs \
         'self.is_in_place()?;' \
         '' \

@@ -127,7 +127,8 @@ mod tests {
     use crate::journal::ConditionKind;
     use crate::tree::DirMark;
 
-    const FILE: Result<Kind, Absent> = Ok(Kind::Dir(DirMark { inode: 1, mounted: false }));
+    const FILE: Result<Kind, Absent> =
+        Ok(Kind::Dir(DirMark { inode: 1, mounted: false, bound: false }));
 
     fn about(state: &'static str) -> Outlook<'static> {
         Outlook {

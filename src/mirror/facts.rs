@@ -61,6 +61,13 @@ pub enum Fact {
         /// It is a directory that is watched, with all that was ever listed below it.
         watched: bool,
     },
+    /// A file that was looked at has other names, and some of them are not known: what happens to it is not seen there.
+    NamesUnknown {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// It was found in a listing.
+        listed: bool,
+    },
     /// The root was looked at, since it may have changed.
     RootLooked {
         /// Whose.

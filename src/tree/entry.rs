@@ -33,8 +33,10 @@ pub enum Skip {
 pub struct DirMark {
     /// Number of its inode; 0 where inodes mean nothing.
     pub inode: u64,
-    /// It lies on another filesystem than the directory that holds it: something is mounted there.
+    /// Something is mounted there.
     pub mounted: bool,
+    /// And that is of the same filesystem as the directory that holds it, as by `mount --bind`.
+    pub bound: bool,
 }
 
 /// What an entry is.
@@ -156,14 +158,21 @@ pub(super) fn fingerprint(stat: &Stat, stable: bool) -> Fingerprint {
     }
 }
 
-/// What `stat` (not following links) says an entry is. `holder`: the device of the directory that holds it.
-pub(super) fn kind(stat: &Stat, stable: bool, holder: u64) -> Kind {
+/// What `stat` (not following links) says an entry is. `holder`: the device of the directory that holds it. `is_bound`
+/// tells of a directory on the same device whether it is a mount point all the same.
+pub(super) fn kind(
+    stat: &Stat,
+    stable: bool,
+    holder: u64,
+    is_bound: impl FnOnce() -> bool,
+) -> Kind {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::File(fingerprint(stat, stable)),
-        FileType::Directory => Kind::Dir(DirMark {
-            inode: if stable { stat.st_ino } else { 0 },
-            mounted: stat.st_dev != holder,
-        }),
+        FileType::Directory => {
+            let inode = if stable { stat.st_ino } else { 0 };
+            let bound = stat.st_dev == holder && is_bound();
+            Kind::Dir(DirMark { inode, mounted: bound || stat.st_dev != holder, bound })
+        }
         FileType::Symlink => Kind::Skipped(Skip::Symlink),
         _ => Kind::Skipped(Skip::Special),
     }

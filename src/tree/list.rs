@@ -202,6 +202,24 @@ impl Lister {
         read::open(&self.local, self.selection.follow, path, expected, &self.buffers)
     }
 
+    /// A scan begins: every name is looked at from now on.
+    pub fn scan_begins(&self) {
+        self.twins().scan_begins();
+    }
+
+    /// Whether the file `path`, as it was seen last, has other names that nobody knows of and that may lie in the folder.
+    #[must_use]
+    pub fn lacks_names(&self, path: &RelPath) -> bool {
+        self.twins().lacks_some(path)
+    }
+
+    /// Whether one of the files of a page of `dir` does.
+    #[must_use]
+    pub fn lacks_names_in(&self, dir: &RelPath, page: &[Found]) -> bool {
+        let twins = self.twins();
+        !twins.is_empty() && page.iter().any(|found| twins.lacks_some(&dir.join(&found.name)))
+    }
+
     /// A handle on a directory at its real place, to watch it by; `None`: it is not there, or not for us.
     #[must_use]
     pub fn handle(&self, real: &RelPath) -> Option<OwnedFd> {

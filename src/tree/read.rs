@@ -112,7 +112,7 @@ impl Reading {
     fn check(&self) -> Result<(), ReadError> {
         let stat =
             rustix::fs::fstat(&self.file).map_err(|errno| ReadError::on_open(&errno.into()))?;
-        if !matches!(kind(&stat, self.stable, stat.st_dev), Kind::File(_)) {
+        if !matches!(kind(&stat, self.stable, stat.st_dev, || false), Kind::File(_)) {
             return Err(ReadError::Changed);
         }
         if fingerprint(&stat, self.stable) == self.expected {

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::entry::{Absent, Kind, Skip, kind};
@@ -82,8 +82,8 @@ pub(super) struct Seen {
     pub(super) kind: Kind,
     /// Where it leads, if it is a link that was followed.
     pub(super) lead: Option<Lead>,
-    /// The file, if it has other names.
-    pub(super) twin: Option<twins::File>,
+    /// The file, if it has other names, and how many it has.
+    pub(super) twin: Option<(twins::File, u64)>,
 }
 
 impl<'a> Way<'a> {
@@ -170,9 +170,11 @@ impl<'a> Way<'a> {
         let stat = stat_in(&self.fd, name)?;
         if !self.follow || FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             let many = stat.st_nlink > 1 && self.root.is_stable();
-            let kind = self.kind(&stat);
-            let twin =
-                (many && matches!(kind, Kind::File(_))).then_some((stat.st_dev, stat.st_ino));
+            let kind = self.kind(&stat, &self.fd, name);
+            #[expect(clippy::allow_attributes, reason = "the type of st_nlink differs")]
+            #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
+            let twin = (many && matches!(kind, Kind::File(_)))
+                .then_some(((stat.st_dev, stat.st_ino), stat.st_nlink as u64));
             return Ok(Seen { kind, lead: None, twin });
         }
         let mut kind = Kind::Unknown;
@@ -200,8 +202,9 @@ impl<'a> Way<'a> {
         let Some((dir, name)) = target.split() else {
             return Ok(Some(Kind::Skipped(Skip::SymlinkLoop)));
         };
-        let stat = match self.root.open_dir(&dir).and_then(|fd| stat_in(&fd, name)) {
-            Ok(stat) => stat,
+        let found = self.root.open_dir(&dir).and_then(|fd| Ok((stat_in(&fd, name)?, fd)));
+        let (stat, holder) = match found {
+            Ok(found) => found,
             Err(Errno::NOENT | Errno::NOTDIR) => return dangling,
             Err(errno) => return Err(Astray::Errno(errno)),
         };
@@ -210,13 +213,14 @@ impl<'a> Way<'a> {
             FileType::Directory if self.jumps_back(target, Mark::of(&stat)) => {
                 Some(Kind::Skipped(Skip::SymlinkLoop))
             }
-            _ => Some(self.kind(&stat)),
+            _ => Some(self.kind(&stat, &holder, name)),
         })
     }
 
-    fn kind(&self, stat: &Stat) -> Kind {
+    /// `stat` is of the entry `name` in the directory `dir`.
+    fn kind(&self, stat: &Stat, dir: &OwnedFd, name: &[u8]) -> Kind {
         let holder = self.marks.last().map_or(stat.st_dev, |mark| mark.device);
-        match kind(stat, self.root.is_stable(), holder) {
+        match kind(stat, self.root.is_stable(), holder, || is_mount_point(dir, name)) {
             Kind::Dir(_) if self.comes_back(Mark::of(stat)) => Kind::Skipped(Skip::Loop),
             kind => kind,
         }
@@ -269,6 +273,14 @@ impl<'a> Way<'a> {
             Err(errno) => Err(Astray::Errno(errno)),
         }
     }
+}
+
+/// Whether something is mounted at the entry `name`, of whatever filesystem. A kernel older than 5.8 does not say; then only
+/// another device tells of a mount.
+fn is_mount_point(dir: &OwnedFd, name: &[u8]) -> bool {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    rustix::fs::statx(dir, name, flags, StatxFlags::TYPE)
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 fn file_type(fd: &OwnedFd) -> Result<FileType, Errno> {

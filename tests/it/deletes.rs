@@ -426,6 +426,53 @@ fn what_lies_on_a_filesystem_that_is_not_mounted_is_not_gone() {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn a_folder_of_the_same_filesystem_is_mounted_there_or_not_like_any_other() {
+    let bed = filled(RECYCLE);
+    for name in ["mnt", "over", "itself"] {
+        fs::create_dir(bed.root().join(name)).unwrap();
+    }
+    bed.write("over/hidden", "hidden");
+    bed.write("itself/a", "a");
+    let elsewhere = bed.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("b"), "b").unwrap();
+    let bound = elsewhere.to_str().unwrap();
+    let at = bed.root().join("mnt");
+    if !mount(&["--bind", bound], &at) {
+        println!("left out: a folder cannot be mounted here");
+        return;
+    }
+    let mounted = Mounted(&at);
+    bed.ends(&["sync"], 0);
+    assert!(bed.objects().join("mnt/b").exists());
+    assert!(Command::new("umount").arg(&at).status().unwrap().success());
+    bed.ends(&["sync"], 5);
+    let held = holds(&bed, 5);
+    assert_eq!((&held[0]["kind"], &held[0]["path"]), (&json!("unmounted"), &json!("mnt")));
+    assert!(mount(&["--bind", bound], &at));
+    bed.ends(&["sync"], 0);
+    assert_eq!(holds(&bed, 0), Vec::<Value>::new());
+
+    // A folder that is mounted over itself hides nothing.
+    let itself = bed.root().join("itself");
+    assert!(mount(&["--bind", itself.to_str().unwrap()], &itself));
+    let _itself = Mounted(&itself);
+    bed.ends(&["sync"], 0);
+
+    // Over what was mirrored, it hides it.
+    let over = bed.root().join("over");
+    assert!(mount(&["--bind", bound], &over));
+    let hiding = Mounted(&over);
+    bed.ends(&["sync"], 5);
+    assert_eq!(holds(&bed, 5)[0]["kind"], "replaced");
+    assert_eq!(deletes(&bed), 0);
+    assert!(bed.objects().join("over/hidden").exists());
+    drop(hiding);
+    drop(mounted);
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
 fn a_rejected_hold_keeps_what_lay_on_the_filesystem() {
     let bed = filled(RECYCLE);
     let at = bed.root().join("mnt");

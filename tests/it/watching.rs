@@ -371,6 +371,56 @@ fn an_overflow_is_healed_by_one_scan() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
+/// The kernel tells only of the name that is made or used.
+#[test]
+fn a_name_that_is_made_of_a_file_is_one_of_its_names() {
+    let _limits = Limits::kept();
+    let bed = Bed::new();
+    bed.configure(NO_RESCAN);
+    let one = bed.write("d/one", "first");
+    let daemon = bed.daemon_until_current();
+    fs::hard_link(&one, bed.root().join("two")).unwrap();
+    bed.until_mirrored("two", "first");
+    // Not current before all names were looked for.
+    bed.until_current();
+    bed.write("two", "by the second name");
+    bed.until_mirrored("two", "by the second name");
+    bed.until_mirrored("d/one", "by the second name");
+    // A whole folder of names.
+    bed.write("farm/f", "of the farm");
+    bed.until_mirrored("farm/f", "of the farm");
+    assert!(
+        Command::new("cp")
+            .args(["-al", "farm", "copy"])
+            .current_dir(bed.root())
+            .status()
+            .unwrap()
+            .success()
+    );
+    bed.until_mirrored("copy/f", "of the farm");
+    bed.until_current();
+    bed.write("copy/f", "by the copy");
+    bed.until_mirrored("farm/f", "by the copy");
+    // One whose other name lies outside is not looked for again and again.
+    let outside = bed.path("outside");
+    fs::write(&outside, "outside").unwrap();
+    fs::hard_link(&outside, bed.root().join("inside")).unwrap();
+    bed.until_mirrored("inside", "outside");
+    bed.until_current();
+    let scans = || bed.log().matches("scan complete").count();
+    bed.write("inside", "changed once");
+    bed.until_mirrored("inside", "changed once");
+    bed.until_current();
+    let before = scans();
+    for n in 0..3 {
+        bed.write("inside", format!("changed {n}"));
+        bed.until_mirrored("inside", format!("changed {n}"));
+        bed.until_current();
+    }
+    assert_eq!(scans(), before, "{}", bed.log());
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 #[test]
 fn an_unpacked_archive_is_complete() {
     let _limits = Limits::kept();

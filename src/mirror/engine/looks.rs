@@ -37,6 +37,23 @@ impl Core {
         Ok(())
     }
 
+    /// A file has names that nobody knows of: a scan finds those that lie in the folder.
+    pub(super) fn names_unknown(
+        &mut self,
+        work: &mut Work<'_>,
+        index: usize,
+        listed: bool,
+    ) -> Result<(), JournalError> {
+        let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
+        // One that is under way comes by the others, too; but for those that it passed before a name was made.
+        if state.scan.held || listed && state.scan.is_full() {
+            return Ok(());
+        }
+        work.turn.mark_dirty(state.id, false)?;
+        state.scan.hurry_gently(work.now.mono_ms);
+        Ok(())
+    }
+
     pub(super) fn advance_looks(&mut self, work: &mut Work<'_>, index: usize) {
         let Some(state) = self.mirrors.get_mut(index) else { return };
         if state.scan.held {

@@ -406,6 +406,7 @@ impl Core {
                 self.page(work, mirror, &dir, &entries, last, watched)
             }
             Fact::ListFailed { mirror, dir, why } => self.list_failed(work, mirror, &dir, why),
+            Fact::NamesUnknown { mirror, listed } => self.names_unknown(work, mirror, listed),
             Fact::Looked { mirror, path, what, watched } => {
                 self.looked(work, mirror, &path, what, watched)
             }

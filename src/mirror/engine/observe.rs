@@ -288,7 +288,9 @@ impl Core {
                 self.unmounted(work, index, row)?;
                 return Ok(false);
             }
-            if mark.mounted && !row.mounted && row.inode != 0 {
+            // One that is mounted over itself, as in the namespace of a service, is the one that was there.
+            let itself = mark.bound && mark.inode == row.inode;
+            if mark.mounted && !row.mounted && row.inode != 0 && !itself {
                 self.mounted_over(work, index, row)?;
             }
         }

@@ -21,6 +21,10 @@ pub(super) const OVERFLOW_WAIT_MS: i64 = 1_000;
 /// When hints are lost while scans run, again and again, the next one waits longer, up to this.
 const OVERFLOW_WAIT_MAX_MS: i64 = 60_000;
 
+/// Scans that nothing was lost for begin at least so many times as far apart as one takes, within these bounds.
+const GENTLE_SHARE: i64 = 20;
+const GENTLE_MS: (i64, i64) = (1_000, 600_000);
+
 /// How far the scan of one mirror got.
 #[derive(Debug)]
 pub(super) struct ScanState {
@@ -47,6 +51,8 @@ pub(super) struct ScanState {
     pub(super) again: bool,
     /// When the last full scan began, monotonic milliseconds.
     began_at_ms: i64,
+    /// How long the last one took.
+    took_ms: i64,
     /// How long the scan after such a one waits.
     again_wait_ms: i64,
     /// Directories that are watched, as the watcher says.
@@ -97,6 +103,7 @@ impl ScanState {
             held: false,
             again: false,
             began_at_ms: 0,
+            took_ms: 0,
             again_wait_ms: OVERFLOW_WAIT_MS,
             watched: 0,
             polls: Polls::default(),
@@ -130,7 +137,7 @@ impl ScanState {
     }
 
     /// A full scan runs: it began before whatever happens now.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         match self.phase {
             Phase::Idle => false,
             Phase::Root => true,
@@ -162,6 +169,12 @@ impl ScanState {
         if now_ms.saturating_sub(self.began_at_ms) >= ms {
             self.hurry(now_ms);
         }
+    }
+
+    /// A full scan soon, but so that one after the other takes a small share of the time.
+    pub(super) fn hurry_gently(&mut self, now_ms: i64) {
+        let rest_ms = self.took_ms.saturating_mul(GENTLE_SHARE).clamp(GENTLE_MS.0, GENTLE_MS.1);
+        self.hurry((now_ms + GENTLE_MS.0).max(self.began_at_ms.saturating_add(rest_ms)));
     }
 
     /// A full scan as soon as possible.
@@ -298,10 +311,11 @@ impl Core {
                 true => scan.again_wait_ms.saturating_mul(2).min(OVERFLOW_WAIT_MAX_MS),
                 false => OVERFLOW_WAIT_MS,
             };
+            scan.took_ms = work.now.mono_ms.saturating_sub(scan.began_at_ms);
             work.out.events.push(Event::Scanned {
                 mirror: settings.name.clone(),
                 entries: scan.seen,
-                took_ms: work.now.mono_ms.saturating_sub(scan.began_at_ms),
+                took_ms: scan.took_ms,
             });
             if !self.settings.once {
                 work.out.effects.push(Effect::Sweep(index));

@@ -112,7 +112,7 @@ fn look(local: &Local, path: &RelPath, anchor: &Anchor, what: Doomed) -> Gone {
     }
     if !anchor.path.is_root() {
         match local.lister.look(&anchor.path, |_| {}) {
-            Ok(Kind::Dir(DirMark { inode, mounted })) => {
+            Ok(Kind::Dir(DirMark { inode, mounted, .. })) => {
                 let same = anchor.inode == 0 || inode == 0 || inode == anchor.inode;
                 if !same || mounted != anchor.mounted {
                     let why =

@@ -21,6 +21,7 @@ impl Inner {
             }
             let root = Root::open(&local.root)?;
             let empty = root.is_empty(&local.root)?;
+            local.lister.scan_begins();
             Ok((root.id(), empty))
         };
         let failed = || Err(RootError::Unreadable(local.root.clone(), guard::UNEXPECTED.into()));
@@ -41,6 +42,9 @@ impl Inner {
                 watched.set(watched.get().and(self.watch_place(mirror, local, place)));
             };
             local.lister.list_opened(dir, opened, heed, |entries, last| {
+                if local.lister.lacks_names_in(dir, &entries) {
+                    self.report_blocking(Fact::NamesUnknown { mirror, listed: true });
+                }
                 let forgets = local.lister.forgets_links();
                 self.report_blocking(Fact::Page {
                     mirror,
@@ -90,6 +94,9 @@ impl Inner {
             let failed = || Err(Absent::Unreadable(guard::UNEXPECTED.into()));
             let heed = |place: &RelPath| _ = self.watch_place(mirror, local, place);
             let what = guard::blocking(|| local.lister.look(&path, heed), failed);
+            if local.lister.lacks_names(&path) {
+                self.report_blocking(Fact::NamesUnknown { mirror, listed: false });
+            }
             let watched = self.is_watched_whole(mirror, &path);
             if !self.report_blocking(Fact::Looked { mirror, path, what, watched }) {
                 return;

@@ -241,7 +241,7 @@ impl Disk {
             return Err(Absent::Root("the root is not there".into()));
         }
         if path.is_root() {
-            return Ok(Kind::Dir(DirMark { inode: 1, mounted: false }));
+            return Ok(Kind::Dir(DirMark { inode: 1, mounted: false, bound: false }));
         }
         self.nodes.get(path).map(kind).ok_or(Absent::Gone)
     }
@@ -284,7 +284,9 @@ impl Disk {
 
 fn kind(node: &Node) -> Kind {
     match node {
-        Node::Dir { inode, .. } => Kind::Dir(DirMark { inode: *inode, mounted: false }),
+        Node::Dir { inode, .. } => {
+            Kind::Dir(DirMark { inode: *inode, mounted: false, bound: false })
+        }
         Node::File { print, .. } => Kind::File(*print),
         Node::Link => Kind::Skipped(Skip::Symlink),
     }
