@@ -395,6 +395,11 @@ mutations() {
         'found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) && found.stx_mode == 0' \
         '--test it a_folder_of_the_same_filesystem'
 
+    $do closed-is-nothing src/mirror/engine/closing.rs \
+        '!soon || row.seen.size == 0' \
+        'soon || row.seen.size == 0' \
+        '--test it what_a_map_stores'
+
     $do names-are-not-missed src/tree/twins.rs \
         'self.scans - names.since < PATIENCE' \
         'self.scans - names.since > PATIENCE + self.scans' \

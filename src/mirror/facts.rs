@@ -84,6 +84,13 @@ pub enum Fact {
         /// Which.
         paths: Vec<RelPath>,
     },
+    /// Files were closed that somebody could have written to. Their hints come after.
+    Closed {
+        /// Whose.
+        mirror: MirrorIndex,
+        /// Which.
+        paths: Vec<RelPath>,
+    },
     /// Hints were lost: every mirror must be scanned.
     Overflow,
     /// The number of directories that are watched changed.

@@ -188,6 +188,14 @@ fn hear(shell: &Shell, news: News, facts: &mut Vec<Fact>) {
     }
     let mut asked = news.lost;
     let mut hints: BTreeMap<usize, Vec<RelPath>> = BTreeMap::new();
+    let mut closed: BTreeMap<usize, Vec<RelPath>> = BTreeMap::new();
+    for (tree, path) in news.closed {
+        let paths = closed.entry(tree).or_default();
+        paths.extend(shell.names_of(tree, &path));
+        paths.push(path);
+    }
+    closed.remove(&shell.requests_tree());
+    facts.extend(closed.into_iter().map(|(mirror, paths)| Fact::Closed { mirror, paths }));
     for (tree, path) in news.paths {
         let paths = hints.entry(tree).or_default();
         paths.extend(shell.names_of(tree, &path));

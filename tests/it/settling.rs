@@ -1,7 +1,7 @@
 //! When a changed file is read: after a rest, once, whole. Counted by what the service was asked.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -219,5 +219,67 @@ fn a_file_is_replaced_by_a_directory_and_back() {
     bed.until_mirrored("d/y", "y");
     bed.until_current();
     assert_eq!(bed.diff(), "");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// A page that was stored to is stored to again, before it was written to the disk: no time of the file moves.
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn what_a_map_stores_after_the_file_was_read_is_sent_when_it_is_closed() {
+    const STORES: &str = "
+import mmap, sys
+with open(sys.argv[1], 'r+b') as file:
+    with mmap.mmap(file.fileno(), 0) as memory:
+        for line in sys.stdin:
+            memory[0:4] = line[:4].encode()
+            print('stored', flush=True)
+";
+    let bed = Bed::new();
+    let file = bed.write("db", vec![b'0'; 8192]);
+    let daemon = bed.daemon_until_current();
+    let python = std::process::Command::new("python3")
+        .args(["-c", STORES])
+        .arg(&file)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let Ok(mut python) = python else {
+        println!("left out: there is no python3 to map a file with");
+        return;
+    };
+    let mut said = BufReader::new(python.stdout.take().unwrap());
+    let mut store = |word: &str| {
+        python.stdin.as_mut().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line, "stored\n");
+    };
+    let content = |word: &str| {
+        let mut content = vec![b'0'; 8192];
+        content[..4].copy_from_slice(word.as_bytes());
+        content
+    };
+    let modified = || fs::metadata(&file).unwrap().modified().unwrap();
+    let before = modified();
+    store("one1");
+    if modified() == before {
+        println!("left out: this filesystem never tells of what is stored through a map");
+        return;
+    }
+    // Nobody is told of that: a look finds the times moved.
+    bed.ends(&["rescan"], 0);
+    bed.until_mirrored("db", content("one1"));
+    bed.until_current();
+    store("TWO2");
+    drop(python.stdin.take());
+    assert!(python.wait().unwrap().success());
+    bed.until_mirrored("db", content("TWO2"));
+    bed.until_current();
+    // A file that is only opened and closed is read, and not sent.
+    bed.forget_requests();
+    drop(fs::OpenOptions::new().write(true).open(&file).unwrap());
+    bed.ends(&["rescan"], 0);
+    bed.until_current();
+    assert_eq!(bed.requests("file.start"), 0);
     assert_eq!(daemon.stop(), Some(0));
 }

@@ -70,7 +70,8 @@ impl Core {
                 }
                 let took_ms = work.now.mono_ms.saturating_sub(began_at_ms);
                 let way = Way { how, took_ms, resumed: transfer.resumed() };
-                self.synced(work, mirror, &entry, path, confirmed, way)
+                self.synced(work, mirror, &entry, path, confirmed, way)?;
+                self.was_read(work, mirror, &entry, sent.ctime_ns, now_ms.saturating_sub(took_ms))
             }
             End::Dropped | End::Parked => Ok(()),
             End::RootGone => {

@@ -146,6 +146,8 @@ impl Core {
                     self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
                 if kind.is_dir() {
                     self.is_in_its_place(index, path);
+                } else {
+                    self.looked_at_closed(work, index, path, &id)?;
                 }
                 // A hint on a directory comes when it was made, renamed or given other rights, not when something
                 // in it changes. It may be another one under a name that is known: nobody has listed that, and

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod bandwidth;
+mod closing;
 mod dirs;
 mod due;
 mod endings;
@@ -118,6 +119,10 @@ struct Core {
     restless: HashMap<EntryId, i64>,
     /// Files whose copy was replaced by that of another one while they were being sent.
     overtaken: BTreeSet<EntryId>,
+    /// Files that were closed while they were transferred.
+    closed_meanwhile: BTreeSet<EntryId>,
+    /// Files that took long to send and were read soon after their times moved.
+    read_soon: BTreeSet<EntryId>,
     /// How often an entry ended a burst of throttling.
     throttled: BTreeMap<EntryId, u32>,
     stopping: bool,
@@ -140,6 +145,8 @@ struct MirrorState {
     /// Paths to look at, and those that are being looked at.
     hints: BTreeSet<RelPath>,
     looking: HashSet<RelPath>,
+    /// Files that were closed and not looked at since.
+    closed: BTreeSet<RelPath>,
     /// When a file of rules was touched last, in milliseconds since the Unix epoch.
     rules_at_ms: i64,
     /// The journal may say that the space is full.
@@ -246,6 +253,7 @@ impl Engine {
                 scan: ScanState::new(row.scanned_at_ms.is_none()),
                 hints: BTreeSet::new(),
                 looking: HashSet::new(),
+                closed: BTreeSet::new(),
                 rules_at_ms: i64::MIN,
                 may_be_full: true,
                 adopting: row.adopting,
@@ -318,6 +326,8 @@ impl Engine {
                 newest_at_ms: 0,
                 restless: HashMap::new(),
                 overtaken: BTreeSet::new(),
+                closed_meanwhile: BTreeSet::new(),
+                read_soon: BTreeSet::new(),
                 throttled: BTreeMap::new(),
                 stopping: false,
                 last_refusal: String::new(),
@@ -406,6 +416,10 @@ impl Core {
                 self.page(work, mirror, &dir, &entries, last, watched)
             }
             Fact::ListFailed { mirror, dir, why } => self.list_failed(work, mirror, &dir, why),
+            Fact::Closed { mirror, paths } => {
+                self.were_closed(mirror, paths);
+                Ok(())
+            }
             Fact::NamesUnknown { mirror, listed } => self.names_unknown(work, mirror, listed),
             Fact::Looked { mirror, path, what, watched } => {
                 self.looked(work, mirror, &path, what, watched)

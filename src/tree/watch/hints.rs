@@ -22,6 +22,9 @@ pub struct Hints {
 pub struct News {
     /// Paths that may have changed, with the tree that they lie in.
     pub paths: BTreeSet<(usize, RelPath)>,
+    /// Those of them of which is known only that a file was closed which somebody could have written to. Where more
+    /// happened, its times tell.
+    pub closed: BTreeSet<(usize, RelPath)>,
     /// Something else may have changed too, and nobody knows what.
     pub lost: bool,
 }
@@ -34,12 +37,29 @@ impl News {
 
 impl Hints {
     pub(super) fn add(&self, paths: impl IntoIterator<Item = (usize, RelPath)>, lost: bool) {
+        self.add_heard(paths.into_iter().map(|path| (path, false)), lost);
+    }
+
+    /// The same, in the order in which it was heard, with whether a file was closed there that somebody could have written
+    /// to.
+    pub(super) fn add_heard(
+        &self,
+        heard: impl IntoIterator<Item = ((usize, RelPath), bool)>,
+        lost: bool,
+    ) {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.lost |= lost;
-            state.paths.extend(paths);
+            for (path, closed) in heard {
+                if !closed {
+                    state.paths.insert(path);
+                } else if state.paths.insert(path.clone()) {
+                    state.closed.insert(path);
+                }
+            }
             if state.paths.len() > HINTS_MAX {
                 state.paths.clear();
+                state.closed.clear();
                 state.lost = true;
             }
             if state.is_empty() {
@@ -66,6 +86,19 @@ impl Hints {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_only_closed_is_told_apart() {
+        let hints = Hints::default();
+        let at = |name: &str| (0, RelPath::root().join(name.as_bytes()));
+        hints.add_heard(
+            [(at("a"), true), (at("b"), false), (at("b"), true), (at("a"), true)],
+            false,
+        );
+        let state = hints.state.lock().unwrap();
+        assert_eq!(state.paths, BTreeSet::from([at("a"), at("b")]));
+        assert_eq!(state.closed, BTreeSet::from([at("a")]));
+    }
 
     #[test]
     fn hints_beyond_measure_become_one_rescan() {

@@ -146,7 +146,7 @@ impl Thread<'_> {
                                     "events were lost, or one is not understood"
                                 );
                             }
-                            hints.extend(heard.hints);
+                            hints.extend(heard.hints.into_iter().map(|hint| (hint, heard.closed)));
                             lost |= heard.lost;
                         }
                         Err(Errno::INTR) => {}
@@ -168,7 +168,7 @@ impl Thread<'_> {
                     }
                 }
             }
-            self.shared.hints.add(hints, lost);
+            self.shared.hints.add_heard(hints, lost);
         }
     }
 

@@ -88,6 +88,8 @@ pub(super) enum Added {
 pub(super) struct Heard {
     /// Look there.
     pub(super) hints: Vec<(usize, RelPath)>,
+    /// A file there that somebody could have written to was closed.
+    pub(super) closed: bool,
     /// More may have happened, and nobody knows what.
     pub(super) lost: bool,
 }
@@ -336,12 +338,13 @@ impl Table {
         if events.contains(ReadFlags::QUEUE_OVERFLOW) {
             // Ends may be among what was lost.
             self.releasing = self.to_release.iter().copied().collect();
-            return Heard { hints: Vec::new(), lost: true };
+            return Heard { hints: Vec::new(), closed: false, lost: true };
         }
         if events.intersects(ReadFlags::IGNORED | ReadFlags::UNMOUNT) {
             return self.ended(wd);
         }
-        let mut heard = Heard { hints: Vec::new(), lost: !UNDERSTOOD.contains(events) };
+        let closed = events.contains(ReadFlags::CLOSE_WRITE);
+        let mut heard = Heard { hints: Vec::new(), closed, lost: !UNDERSTOOD.contains(events) };
         let anchored = self.anchors.get(&wd).cloned().unwrap_or_default();
         let places: Vec<Place> = match self.watches.get(&wd) {
             Some(watch) => {
@@ -398,7 +401,7 @@ impl Table {
                 hints.push((tree, RelPath::from_bytes(place.path.to_vec())));
             }
         }
-        Heard { hints, lost: false }
+        Heard { hints, closed: false, lost: false }
     }
 }
 
