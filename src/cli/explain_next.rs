@@ -128,7 +128,7 @@ mod tests {
     use crate::tree::DirMark;
 
     const FILE: Result<Kind, Absent> =
-        Ok(Kind::Dir(DirMark { inode: 1, mounted: false, bound: false }));
+        Ok(Kind::Dir(DirMark { inode: 1, mounted: false, bound: false, fsid: 0 }));
 
     fn about(state: &'static str) -> Outlook<'static> {
         Outlook {

@@ -359,7 +359,7 @@ mod tests {
     use crate::journal::{ConfirmedRow, DirId, EntryId};
     use crate::tree::DirMark;
 
-    const DIR: Kind = Kind::Dir(DirMark { inode: 1, mounted: false, bound: false });
+    const DIR: Kind = Kind::Dir(DirMark { inode: 1, mounted: false, bound: false, fsid: 0 });
 
     fn print(size: u64) -> Fingerprint {
         Fingerprint { size, mtime_ns: 1, ctime_ns: 1, inode: 7 }

@@ -8,7 +8,7 @@ use crate::relpath::RelPath;
 
 /// The columns of [`dir_row`], in its order.
 pub(super) const DIR_COLUMNS: &str = "id, mirror_id, parent_id, path, created_at_ms, next_at_ms, gone_at_ms, \
-     listed_at_ms, inode, mounted";
+     listed_at_ms, inode, mounted, fsid";
 
 impl Turn<'_> {
     /// A directory by its number.
@@ -256,15 +256,21 @@ impl Turn<'_> {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Which directory it is on disk, and whether something is mounted there.
+    /// Which directory it is on disk, and whether something is mounted there, from the filesystem `fsid`.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn set_dir_mark(&self, id: DirId, inode: u64, mounted: bool) -> Result<(), JournalError> {
+    pub fn set_dir_mark(
+        &self,
+        id: DirId,
+        inode: u64,
+        mounted: bool,
+        fsid: u64,
+    ) -> Result<(), JournalError> {
         let inode = (inode != 0).then(|| inode.cast_signed());
         self.tx
-            .prepare_cached("UPDATE dir SET inode = ?2, mounted = ?3 WHERE id = ?1")?
-            .execute(params![id.0, inode, mounted])?;
+            .prepare_cached("UPDATE dir SET inode = ?2, mounted = ?3, fsid = ?4 WHERE id = ?1")?
+            .execute(params![id.0, inode, mounted, fsid.cast_signed()])?;
         Ok(())
     }
 
@@ -375,5 +381,6 @@ pub(super) fn dir_row(row: &Row<'_>) -> rusqlite::Result<DirRow> {
         listed_at_ms: row.get(7)?,
         inode: row.get::<_, Option<i64>>(8)?.map_or(0, i64::cast_unsigned),
         mounted: row.get(9)?,
+        fsid: row.get::<_, i64>(10)?.cast_unsigned(),
     })
 }

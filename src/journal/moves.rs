@@ -464,10 +464,10 @@ mod tests {
             let old = turn.insert_dir(mirror, Some(root), &rel("old"), None).expect("a row");
             turn.dir_created(old, 1).expect("made");
             turn.put_file(&file(old, 7, true)).expect("a file");
-            turn.set_dir_mark(old, 4, false).expect("a mark");
+            turn.set_dir_mark(old, 4, false, 0).expect("a mark");
             turn.tree_gone(old, 2, Some(3)).expect("gone");
             let new = turn.insert_dir(mirror, Some(root), &rel("new"), Some(1)).expect("a row");
-            turn.set_dir_mark(new, 4, false).expect("a mark");
+            turn.set_dir_mark(new, 4, false, 0).expect("a mark");
             turn.put_file(&file(new, ctime_ns, false)).expect("a file");
             let row = |id| turn.dir(id).expect("a row").expect("it is there");
             let found = turn.dir_of_inode(mirror, 4, new).expect("an answer").map(|dir| dir.id);

@@ -87,7 +87,7 @@ fn everything(turn: &Turn<'_>) -> Result<(), JournalError> {
     turn.dir_created(inner, 5)?;
     turn.dir_lost(dir, 5)?;
     let (old, new) = (turn.dir(dir)?.expect("a row"), turn.dir(inner)?.expect("a row"));
-    turn.set_dir_mark(dir, 7, false)?;
+    turn.set_dir_mark(dir, 7, false, 0)?;
     turn.unblock_dirs(&old, 5)?;
     turn.mounted_below(&old)?;
     turn.has_fresh_work(mirror)?;

@@ -74,8 +74,10 @@ pub struct DirRow {
     pub listed_at_ms: Option<i64>,
     /// Number of its inode as last seen; 0: not known.
     pub inode: u64,
-    /// Another filesystem was mounted there when it was last seen.
+    /// Something was mounted there when it was last seen.
     pub mounted: bool,
+    /// The filesystem of that; 0: not known.
+    pub fsid: u64,
 }
 
 /// What a listing of the remote showed of an entry.

@@ -234,6 +234,8 @@ pub struct Anchor {
     pub inode: u64,
     /// Something was mounted there.
     pub mounted: bool,
+    /// The filesystem of that; 0: not known.
+    pub fsid: u64,
 }
 
 /// What is to be deleted.

@@ -37,6 +37,8 @@ pub struct DirMark {
     pub mounted: bool,
     /// And that is of the same filesystem as the directory that holds it, as by `mount --bind`.
     pub bound: bool,
+    /// The filesystem of what is mounted there, as the system numbers it; 0: nothing is, or nobody knows.
+    pub fsid: u64,
 }
 
 /// What an entry is.
@@ -171,7 +173,7 @@ pub(super) fn kind(
         FileType::Directory => {
             let inode = if stable { stat.st_ino } else { 0 };
             let bound = stat.st_dev == holder && is_bound();
-            Kind::Dir(DirMark { inode, mounted: bound || stat.st_dev != holder, bound })
+            Kind::Dir(DirMark { inode, mounted: bound || stat.st_dev != holder, bound, fsid: 0 })
         }
         FileType::Symlink => Kind::Skipped(Skip::Symlink),
         _ => Kind::Skipped(Skip::Special),

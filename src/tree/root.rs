@@ -157,6 +157,11 @@ impl Root {
 
     /// The root as an entry. Whether something is mounted there is told by its identity.
     pub(super) fn mark(&self) -> DirMark {
-        DirMark { inode: if self.stable { self.id.inode } else { 0 }, mounted: false, bound: false }
+        DirMark {
+            inode: if self.stable { self.id.inode } else { 0 },
+            mounted: false,
+            bound: false,
+            fsid: 0,
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
-use super::entry::{Absent, Kind, Skip, kind};
+use super::entry::{Absent, DirMark, Kind, Skip, kind};
 use super::follow::{self, Lead};
 use super::root::{HANDLE, Root, is_plain, open_name};
 use super::twins;
@@ -222,6 +222,9 @@ impl<'a> Way<'a> {
         let holder = self.marks.last().map_or(stat.st_dev, |mark| mark.device);
         match kind(stat, self.root.is_stable(), holder, || is_mount_point(dir, name)) {
             Kind::Dir(_) if self.comes_back(Mark::of(stat)) => Kind::Skipped(Skip::Loop),
+            Kind::Dir(mark) if mark.mounted => {
+                Kind::Dir(DirMark { fsid: filesystem_at(dir, name).unwrap_or(0), ..mark })
+            }
             kind => kind,
         }
     }
@@ -281,6 +284,11 @@ fn is_mount_point(dir: &OwnedFd, name: &[u8]) -> bool {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     rustix::fs::statx(dir, name, flags, StatxFlags::TYPE)
         .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// The number of the filesystem at the directory `name`.
+fn filesystem_at(dir: &OwnedFd, name: &[u8]) -> Result<u64, Errno> {
+    Ok(rustix::fs::fstatvfs(open_name(dir, name, HANDLE)?)?.f_fsid)
 }
 
 fn file_type(fd: &OwnedFd) -> Result<FileType, Errno> {

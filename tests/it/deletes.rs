@@ -473,6 +473,37 @@ fn a_folder_of_the_same_filesystem_is_mounted_there_or_not_like_any_other() {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+fn another_filesystem_in_the_place_of_a_mounted_one_deletes_nothing() {
+    let bed = filled(RECYCLE);
+    let at = bed.root().join("disk");
+    fs::create_dir(&at).unwrap();
+    if !mount(&["-t", "tmpfs", "smh-mirror-test"], &at) {
+        println!("left out: a filesystem cannot be mounted here");
+        return;
+    }
+    let mounted = Mounted(&at);
+    bed.write("disk/a", "a");
+    bed.write("disk/b", "b");
+    bed.ends(&["sync"], 0);
+    // Nobody looks in between. The roots of both have the same number.
+    assert!(Command::new("umount").arg(&at).status().unwrap().success());
+    assert!(mount(&["-t", "tmpfs", "smh-mirror-test"], &at));
+    bed.write("disk/c", "c");
+    bed.ends(&["sync"], 5);
+    let held = holds(&bed, 5);
+    assert_eq!((&held[0]["kind"], &held[0]["path"]), (&json!("replaced"), &json!("disk")));
+    assert_eq!(deletes(&bed), 0);
+    bed.until_mirrored("disk/c", "c");
+    // What is missing is there again.
+    bed.write("disk/a", "a");
+    bed.write("disk/b", "b");
+    bed.ends(&["sync"], 0);
+    assert_eq!(holds(&bed, 0), Vec::<Value>::new());
+    drop(mounted);
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
 fn a_rejected_hold_keeps_what_lay_on_the_filesystem() {
     let bed = filled(RECYCLE);
     let at = bed.root().join("mnt");

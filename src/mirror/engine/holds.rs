@@ -272,7 +272,7 @@ impl Core {
         state.unmounted.remove(&hold.path);
         let Some(dir) = work.turn.dir_at(hold.mirror, &hold.path)? else { return Ok(()) };
         // What is there now is what is seen from now on.
-        work.turn.set_dir_mark(dir.id, 0, false)?;
+        work.turn.set_dir_mark(dir.id, 0, false, 0)?;
         work.turn.remove_unreadable(dir.id)?;
         let at_ms = if approve { self.delete_at(work, index) } else { None };
         work.turn.children_gone(&dir, work.now.unix_ms, at_ms)?;

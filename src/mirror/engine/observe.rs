@@ -290,7 +290,12 @@ impl Core {
             }
             // One that is mounted over itself, as in the namespace of a service, is the one that was there.
             let itself = mark.bound && mark.inode == row.inode;
-            if mark.mounted && !row.mounted && row.inode != 0 && !itself {
+            let over = !row.mounted && row.inode != 0 && !itself;
+            // The roots of many filesystems have the same number.
+            let differ = |one: u64, other: u64| one != 0 && other != 0 && one != other;
+            let another =
+                row.mounted && (differ(row.fsid, mark.fsid) || differ(row.inode, mark.inode));
+            if mark.mounted && (over || another) {
                 self.mounted_over(work, index, row)?;
             }
         }
@@ -323,10 +328,10 @@ impl Core {
             Some(row) => Some(row.clone()),
             None => work.turn.dir_at(state_id, path)?,
         };
-        if let Some(known) =
-            known.filter(|known| (known.inode, known.mounted) != (mark.inode, mark.mounted))
-        {
-            work.turn.set_dir_mark(known.id, mark.inode, mark.mounted)?;
+        if let Some(known) = known.filter(|known| {
+            (known.inode, known.mounted, known.fsid) != (mark.inode, mark.mounted, mark.fsid)
+        }) {
+            work.turn.set_dir_mark(known.id, mark.inode, mark.mounted, mark.fsid)?;
             if known.created_at_ms.is_none() {
                 self.may_be_moved(work, index, &known, mark.inode)?;
             }

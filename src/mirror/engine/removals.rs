@@ -261,11 +261,17 @@ impl Core {
                 && let Some(row) = work.turn.dir_at(state.id, &above)?
                 && row.gone_at_ms.is_none()
             {
-                return Ok(Anchor { root, path: above, inode: row.inode, mounted: row.mounted });
+                return Ok(Anchor {
+                    root,
+                    path: above,
+                    inode: row.inode,
+                    mounted: row.mounted,
+                    fsid: row.fsid,
+                });
             }
             step = above.parent();
         }
-        Ok(Anchor { root, path: RelPath::root(), inode: 0, mounted: false })
+        Ok(Anchor { root, path: RelPath::root(), inode: 0, mounted: false, fsid: 0 })
     }
 
     fn put_off(

@@ -18,7 +18,7 @@ use crate::mirror::step::{Failure, Outcome, Reply, Step};
 use crate::tree::{Absent, DirMark, Found, Kind, RootId, Watching};
 
 /// Some directory.
-const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false, bound: false });
+const DIR: Kind = Kind::Dir(DirMark { inode: 0, mounted: false, bound: false, fsid: 0 });
 
 mod fairness;
 mod limiting;

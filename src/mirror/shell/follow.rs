@@ -112,9 +112,10 @@ fn look(local: &Local, path: &RelPath, anchor: &Anchor, what: Doomed) -> Gone {
     }
     if !anchor.path.is_root() {
         match local.lister.look(&anchor.path, |_| {}) {
-            Ok(Kind::Dir(DirMark { inode, mounted, .. })) => {
+            Ok(Kind::Dir(DirMark { inode, mounted, fsid, .. })) => {
                 let same = anchor.inode == 0 || inode == 0 || inode == anchor.inode;
-                if !same || mounted != anchor.mounted {
+                let same_disk = anchor.fsid == 0 || fsid == 0 || fsid == anchor.fsid;
+                if !same || mounted != anchor.mounted || !same_disk {
                     let why =
                         format!("{} is another directory than the last scan saw", anchor.path);
                     return Gone::Doubtful(why);

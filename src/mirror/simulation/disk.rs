@@ -241,7 +241,7 @@ impl Disk {
             return Err(Absent::Root("the root is not there".into()));
         }
         if path.is_root() {
-            return Ok(Kind::Dir(DirMark { inode: 1, mounted: false, bound: false }));
+            return Ok(Kind::Dir(DirMark { inode: 1, mounted: false, bound: false, fsid: 0 }));
         }
         self.nodes.get(path).map(kind).ok_or(Absent::Gone)
     }
@@ -285,7 +285,7 @@ impl Disk {
 fn kind(node: &Node) -> Kind {
     match node {
         Node::Dir { inode, .. } => {
-            Kind::Dir(DirMark { inode: *inode, mounted: false, bound: false })
+            Kind::Dir(DirMark { inode: *inode, mounted: false, bound: false, fsid: 0 })
         }
         Node::File { print, .. } => Kind::File(*print),
         Node::Link => Kind::Skipped(Skip::Symlink),

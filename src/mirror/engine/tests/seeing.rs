@@ -81,7 +81,7 @@ fn a_hint_on_a_root_that_is_another_one_or_was_away_leads_to_a_scan() {
 
 #[test]
 fn of_a_directory_that_is_the_same_and_watched_only_its_own_listing_is_read_again() {
-    let marked = |inode| Kind::Dir(DirMark { inode, mounted: false, bound: false });
+    let marked = |inode| Kind::Dir(DirMark { inode, mounted: false, bound: false, fsid: 0 });
     let touched = |inode, watched, below: Option<Fact>| {
         let mut hand = Hand::new();
         hand.scan_dirs(&[]);
