@@ -144,6 +144,7 @@ impl<'c> Known<'c> {
             && let Some(object) = value.as_object_mut()
         {
             object.insert("files".into(), folder.files.into());
+            object.insert("skipped".into(), folder.skipped.into());
             object.insert("waiting".into(), folder.waiting.into());
             object.insert("blocked".into(), folder.blocked.into());
             object.insert("unreadable_folders".into(), folder.failed_directories.into());
@@ -267,6 +268,12 @@ fn judge_folder(folder: &FolderStatus, audit: &Audit) -> (&'static str, String) 
     let mut note = format!("a folder with {}", counted(folder.files, "file"));
     if waiting > 0 {
         note.push_str(&format!(", of which {waiting} {} not mirrored", verb(waiting, "is", "are")));
+    }
+    if folder.skipped > 0 {
+        note.push_str(&format!(
+            "; {} left out: see `smh-mirror status --skipped`",
+            counted(folder.skipped, "entry")
+        ));
     }
     if folder.blocked > 0 {
         note.push_str(&format!("; {} blocked: see `smh-mirror errors`", folder.blocked));
@@ -428,6 +435,7 @@ mod tests {
             blocked: 0,
             pending_directories: 0,
             failed_directories: 0,
+            skipped: 0,
         };
         let clean = Audit::default();
         let check = |folder: FolderStatus, audit: &Audit| judge_folder(&folder, audit).0;

@@ -201,8 +201,11 @@ impl Journal {
         shape_is_whole(&connection)?;
         content_is_whole(&connection)?;
         connection.progress_handler(0, None::<fn() -> bool>)?;
-        let place = Place::of(path)
-            .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?;
+        let place = Place::of(path).map_err(|source| match source.kind() {
+            // Since it was opened.
+            std::io::ErrorKind::NotFound => JournalError::TakenAway(path.to_path_buf()),
+            _ => JournalError::State { path: path.to_path_buf(), source },
+        })?;
         Ok(Journal { connection, place: Some(place) })
     }
 

@@ -8,7 +8,7 @@ use super::settle::{CLOCK_GRAIN_MS, settle_due};
 use crate::fingerprint::Fingerprint;
 
 fn seen(ctime_ms: i64) -> Fingerprint {
-    Fingerprint { size: 1, mtime_ns: 0, ctime_ns: ctime_ms * 1_000_000, inode: 1 }
+    Fingerprint { size: 1, mtime_ns: 0, ctime_ns: ctime_ms * 1_000_000 + 1, inode: 1 }
 }
 
 fn ms(ms: i64) -> Duration {

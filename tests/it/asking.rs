@@ -466,3 +466,27 @@ fn what_cannot_be_read_is_not_healthy() {
     fs::remove_file(rules).unwrap();
     bed.ends(&["health"], 0);
 }
+
+#[test]
+fn a_folder_tells_what_of_it_is_left_out() {
+    let bed = Bed::new();
+    bed.configure("exclude = [\"*.no\"]");
+    bed.write("d/a", "a");
+    bed.write("d/b.no", "b");
+    bed.write("d/e/c.no", "c");
+    bed.write("f/a", "a");
+    bed.ends(&["sync"], 0);
+    let folder = |name: &str| bed.root().join(name).to_str().unwrap().to_owned();
+    let (out, _) = bed.ends(&["status", &folder("d"), &folder("f")], 0);
+    let program = bed.program();
+    assert!(
+        out.contains(&format!(
+            "docs/d: synced, a folder with 1 file; 2 entries left out: see `{program} status --skipped`\n"
+        )),
+        "{out}"
+    );
+    assert!(out.contains("docs/f: synced, a folder with 1 file\n"), "{out}");
+    let (out, _) = bed.ends(&["status", "--json", &folder("d")], 0);
+    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(value["files"][0]["skipped"], 2, "{out}");
+}

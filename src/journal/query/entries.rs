@@ -99,6 +99,8 @@ pub struct FolderStatus {
     pub pending_directories: u64,
     /// Directories that could not be read here or made there.
     pub failed_directories: u64,
+    /// Entries that are left out.
+    pub skipped: u64,
 }
 
 impl Reader {
@@ -240,7 +242,14 @@ impl Reader {
             .query_row(params![mirror.0, path.as_bytes(), from, upto, NEVER_MS], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
+        let skipped: i64 = self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM dir d JOIN skipped s ON s.dir_id = d.id WHERE {within}"
+            ))?
+            .query_row(params![mirror.0, path.as_bytes(), from, upto], |row| row.get(0))?;
         Ok(Some(FolderStatus {
+            skipped: skipped.cast_unsigned(),
             files: files.cast_unsigned(),
             waiting: waiting.cast_unsigned(),
             blocked: blocked.cast_unsigned(),
