@@ -1,16 +1,20 @@
 //! Opening the journal: the one writer, or a reader that cannot write (shell).
+//!
+//! Nobody here opens the file but SQLite. The system takes all POSIX locks of a process on a file away as soon as the process
+//! closes any descriptor of it (`fcntl(2)`, <https://sqlite.org/howtocorrupt.html>, section 2.2): without its lock, whoever
+//! else reads the journal with SQLite and closes it takes the log away that the daemon writes to.
 
 use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::owner::open_private;
+use super::owner::make_private;
 use super::{JournalError, migrate};
 
 /// Name of the journal in the state folder.
@@ -39,18 +43,30 @@ pub struct Journal {
     place: Option<Place>,
 }
 
-/// A file under a name: whether it is still the one that was opened.
+/// The files under their names: whether they are still those that were opened.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    file: Identity,
+    log_path: PathBuf,
+    log: Identity,
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    fs::metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
 impl Place {
+    /// SQLite makes the log when the file is first read, and removes it when the last connection is closed.
     fn of(path: &Path) -> std::io::Result<Place> {
-        let meta = fs::metadata(path)?;
-        Ok(Place { path: path.to_path_buf(), device: meta.dev(), inode: meta.ino() })
+        let mut log_path = path.as_os_str().to_owned();
+        log_path.push("-wal");
+        let log_path = PathBuf::from(log_path);
+        let (file, log) = (identity(path)?, identity(&log_path)?);
+        Ok(Place { path: path.to_path_buf(), file, log_path, log })
     }
 }
 
@@ -112,20 +128,23 @@ impl Journal {
         Ok((journal, SetAside { path: aside, reason }))
     }
 
-    /// Makes sure that the file is still the one under its name. A deleted one can be written as before, and all of it
-    /// is lost at the end.
+    /// Makes sure that file and log are still those under their names. Deleted ones can be written as before, and all of
+    /// it is lost at the end.
     ///
     /// # Errors
-    /// It is another one, or none.
+    /// They are others, or none.
     pub(super) fn is_in_place(&self) -> Result<(), JournalError> {
         let Some(place) = &self.place else { return Ok(()) };
-        match Place::of(&place.path) {
-            Ok(now) if now == *place => Ok(()),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(JournalError::State { path: place.path.clone(), source: error })
+        for (path, opened) in [(&place.path, place.file), (&place.log_path, place.log)] {
+            match identity(path) {
+                Ok(now) if now == opened => {}
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(JournalError::State { path: path.clone(), source: error });
+                }
+                _ => return Err(JournalError::TakenAway(path.clone())),
             }
-            _ => Err(JournalError::TakenAway(place.path.clone())),
         }
+        Ok(())
     }
 
     pub(super) fn without_place(connection: Connection) -> Journal {
@@ -240,7 +259,13 @@ fn plan_once(connection: &Connection) -> Result<(), JournalError> {
 fn header_is_whole(path: &Path) -> Result<(), JournalError> {
     let mut header = Vec::new();
     match fs::File::open(path) {
-        Ok(file) => file.take(HEADER).read_to_end(&mut header).map(|_| ()),
+        Ok(mut file) => {
+            let read = (&mut file).take(HEADER).read_to_end(&mut header).map(|_| ());
+            // Left open on purpose, once for each time that this process opens a journal: readers of it may have it
+            // open, whose locks would go with this descriptor.
+            std::mem::forget(file);
+            read
+        }
         // Set aside a moment ago: SQLite makes a new one.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -287,14 +312,13 @@ fn content_is_whole(connection: &Connection) -> Result<(), JournalError> {
 
 /// Opens the file so that a wrong write fails at once.
 pub(super) fn open_reading(path: &Path) -> Result<Connection, JournalError> {
-    // What nobody may look at is not missing.
-    match fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(JournalError::Missing(path.to_path_buf()));
-        }
-        opened => opened
-            .map(drop)
-            .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?,
+    // What nobody may look at is not missing. Asked without opening it: see above.
+    match rustix::fs::access(path, rustix::fs::Access::READ_OK) {
+        Err(rustix::io::Errno::NOENT) => return Err(JournalError::Missing(path.to_path_buf())),
+        looked => looked.map_err(|errno| JournalError::State {
+            path: path.to_path_buf(),
+            source: errno.into(),
+        })?,
     }
     let connection = Connection::open_with_flags(
         path,
@@ -361,8 +385,7 @@ fn prepare(state_dir: &Path) -> Result<PathBuf, JournalError> {
         .map_err(state(state_dir))?;
     let path = state_dir.join(JOURNAL_FILE);
     // SQLite gives what it puts beside it to the same user.
-    let file = open_private(&path, state_dir).map_err(state(&path))?;
-    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(state(&path))?;
+    make_private(&path, state_dir).map_err(state(&path))?;
     Ok(path)
 }
 

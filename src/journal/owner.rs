@@ -3,9 +3,10 @@
 //! Root may work in the state folder of another user, as that of the units is: what it makes there belongs to that user,
 //! who could not use it otherwise. Nothing is given away but what was just made: a link of that user may lie in its place.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -27,6 +28,31 @@ pub(super) fn open_private(path: &Path, folder: &Path) -> io::Result<File> {
             hand_over(&made, folder)?;
             Ok(made)
         }
+    }
+}
+
+/// Makes a file in the state folder `folder`, or keeps others out of the one that is there, without opening that: whoever
+/// closes it takes the locks of this process away.
+///
+/// # Errors
+/// What the system says; also that a link lies in its place, wherever it leads.
+pub(super) fn make_private(path: &Path, folder: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).mode(0o600).create_new(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let found = std::fs::symlink_metadata(path)?;
+            if found.is_symlink() {
+                return Err(rustix::io::Errno::LOOP.into());
+            }
+            if found.mode() & 0o777 == 0o600 {
+                return Ok(());
+            }
+            // Closing such a handle takes no lock away.
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let handle = rustix::fs::open(path, flags, Mode::empty())?;
+            let itself = format!("/proc/self/fd/{}", handle.as_raw_fd());
+            std::fs::set_permissions(itself, Permissions::from_mode(0o600))
+        }
+        made => hand_over(&made?, folder),
     }
 }
 

@@ -175,7 +175,9 @@ impl Daemon<'_> {
                     // Who took the lock away, too, may have given the folder to another daemon.
                     self.prepared.lock.is_in_place().map_err(ServiceError::Lock)?;
                     damaged += 1;
-                    if damaged > DAMAGED_MAX {
+                    // What SQLite shares between the connections of a process fits no other log of the same file.
+                    let is_log = path.extension().is_some_and(|suffix| suffix != "db");
+                    if is_log || damaged > DAMAGED_MAX {
                         return Err(RunError::Journal(JournalError::TakenAway(path)).into());
                     }
                     let why = format!(

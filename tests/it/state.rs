@@ -1,7 +1,7 @@
 //! What happens to the state folder: the journal deleted, damaged, old, locked; the disk full.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,6 +46,48 @@ fn a_deleted_journal_is_filled_from_the_library_and_nothing_is_sent() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
+/// The kernel takes the locks of a process on a file away when it closes any descriptor of it.
+#[test]
+fn whoever_reads_the_journal_with_sqlite_takes_nothing_from_the_daemon() {
+    let bed = Bed::new();
+    bed.configure_for(&bed.endpoint, "\n[metrics]\nlisten = \"127.0.0.1:0\"");
+    bed.write("a", "a");
+    let daemon = bed.daemon_until_current();
+    let inode = fs::metadata(journal(&bed)).unwrap().ino();
+    let is_locked = || {
+        let of_it = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.contains(&"POSIX")
+                && words.contains(&daemon.pid().to_string().as_str())
+                && words.iter().any(|word| word.ends_with(&format!(":{inode}")))
+        };
+        fs::read_to_string("/proc/locks").unwrap().lines().any(of_it)
+    };
+    assert!(is_locked());
+    // Whatever it reads itself.
+    bed.ends(&["pause"], 0);
+    until("paused", || (bed.mirror()["state"] == "paused").then_some(()));
+    bed.ends(&["resume"], 0);
+    bed.until_current();
+    assert!(is_locked());
+    for n in 0..3 {
+        let reader = Connection::open(journal(&bed)).unwrap();
+        let files: i64 =
+            reader.query_row("SELECT count(*) FROM file", [], |row| row.get(0)).unwrap();
+        assert_eq!(files, n + 1);
+        drop(reader);
+        assert!(journal(&bed).with_file_name("journal.db-wal").exists());
+        bed.write(&format!("b{n}"), "b");
+        bed.until_mirrored(&format!("b{n}"), "b");
+        bed.until_current();
+        assert_eq!(bed.mirror()["files"]["synced"], n + 2);
+    }
+    daemon.kill();
+    bed.forget_requests();
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.requests("cos.post"), 0, "nothing that was confirmed is forgotten");
+}
+
 #[test]
 fn a_journal_taken_away_under_a_daemon_is_made_anew() {
     let bed = Bed::new();
@@ -85,6 +127,19 @@ fn a_daemon_whose_state_folder_is_taken_away_ends_and_says_so() {
     bed.forget_requests();
     bed.ends(&["sync"], 0);
     assert!(bed.requests("cos.post") <= 1);
+    assert_eq!(bed.missing(), Vec::<String>::new());
+}
+
+#[test]
+fn a_daemon_whose_log_is_taken_away_ends_and_says_so() {
+    let bed = Bed::new();
+    bed.write("a", "a");
+    let daemon = bed.daemon_until_current();
+    fs::remove_file(journal(&bed).with_file_name("journal.db-wal")).unwrap();
+    bed.write("b", "b");
+    assert_eq!(daemon.ended(), Some(1));
+    assert!(bed.log().contains("journal.db-wal was taken away while it was in use"));
+    bed.ends(&["sync"], 0);
     assert_eq!(bed.missing(), Vec::<String>::new());
 }
 
