@@ -219,3 +219,27 @@ fn without_the_right_to_move_what_was_renamed_is_sent() {
     assert_eq!(bed.missing(), Vec::<String>::new());
     assert_eq!(bed.extra(), ["old", "old/f", "one"]);
 }
+
+#[test]
+fn a_name_that_has_the_same_content_already_is_not_moved_to() {
+    let bed = Bed::new();
+    bed.configure("delete = \"permanent\"\ndelete_grace = \"0s\"");
+    for n in 0..9 {
+        bed.write(&format!("f{n}"), format!("content {n}"));
+    }
+    bed.write("a", "same");
+    bed.write("n", "same");
+    bed.ends(&["sync"], 0);
+    // Left out: its copy stays, and nobody speaks of it.
+    fs::remove_file(bed.root().join("n")).unwrap();
+    std::os::unix::fs::symlink("f1", bed.root().join("n")).unwrap();
+    bed.ends(&["sync"], 0);
+    fs::remove_file(bed.root().join("n")).unwrap();
+    fs::rename(bed.root().join("a"), bed.root().join("n")).unwrap();
+    bed.ends(&["sync"], 0);
+    bed.ends(&["sync"], 0);
+    assert_eq!(bed.missing(), Vec::<String>::new());
+    assert_eq!(bed.extra(), Vec::<String>::new(), "the copy of what is gone is deleted");
+    let (history, _) = bed.ends(&["history"], 0);
+    assert!(!history.contains("moved"), "{history}");
+}

@@ -357,8 +357,11 @@ impl Transfer {
                 Class::Auth if !failure.is(&["NoPermission", "WriteForbidden"]) => {
                     Decision::end(End::Failed(failure))
                 }
-                // It is not there: an earlier call may have moved it. Or the service does not want to.
-                _ => self.prove(sent, How::Moved),
+                // It is not there: an earlier call may have moved it.
+                _ if failure.is(&["SourceFileNotFound"]) => self.prove(sent, How::Moved),
+                // The service does not want to. If what has the name is the same content by chance, that is ours now, and
+                // the copy that was to be moved is where it was.
+                _ => self.prove(sent, How::Adopted),
             },
             other => unexpected(&other, "moving"),
         }

@@ -468,6 +468,11 @@ fn a_move_without_an_answer_is_looked_for_and_one_that_was_refused_is_sent() {
             continue;
         }
         assert_eq!(next.next, Next::Step(Step::Look), "{outcome:?}");
+        let there = Remote { is_file: true, size: Some(7), crc64: Some(CRC) };
+        let was_moved = outcome == refused(Class::Stale, "SourceFileNotFound");
+        let found = transfer.clone().on(Outcome::Looked(Some(there)));
+        let Next::End(End::Synced { how, .. }) = found.next else { panic!("{found:?}") };
+        assert_eq!(how, if was_moved { How::Moved } else { How::Adopted }, "{outcome:?}");
         let next = transfer.on(Outcome::Looked(None));
         assert_eq!(next.next, Next::Step(Step::Start(Hashes::None)), "{outcome:?}");
     }
