@@ -1,15 +1,17 @@
 //! Opening the journal: the one writer, or a reader that cannot write (shell).
 //!
-//! Nobody here opens the file but SQLite. The system takes all POSIX locks of a process on a file away as soon as the process
+//! Nobody here opens the file but SQLite, and who looks at its header and never closes it. The system takes all POSIX locks of a process on a file away as soon as the process
 //! closes any descriptor of it (`fcntl(2)`, <https://sqlite.org/howtocorrupt.html>, section 2.2): without its lock, whoever
 //! else reads the journal with SQLite and closes it takes the log away that the daemon writes to.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -257,20 +259,11 @@ fn plan_once(connection: &Connection) -> Result<(), JournalError> {
 /// Looks at the numbers of the file format in the header (<https://sqlite.org/fileformat2.html>, section 1.3): with
 /// others SQLite says that the disk is read only, or that it does not know the format, and means this file.
 fn header_is_whole(path: &Path) -> Result<(), JournalError> {
-    let mut header = Vec::new();
-    match fs::File::open(path) {
-        Ok(mut file) => {
-            let read = (&mut file).take(HEADER).read_to_end(&mut header).map(|_| ());
-            // Left open on purpose, once for each time that this process opens a journal: readers of it may have it
-            // open, whose locks would go with this descriptor.
-            std::mem::forget(file);
-            read
-        }
+    let header = match header(path) {
         // Set aside a moment ago: SQLite makes a new one.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-    .map_err(|source| JournalError::State { path: path.to_path_buf(), source })?;
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        read => read.map_err(|source| JournalError::State { path: path.to_path_buf(), source })?,
+    };
     let byte = |at: usize| header.get(at).copied().unwrap_or_default();
     let schema_format = header.get(44..48).unwrap_or_default();
     let known = matches!((byte(18), byte(19)), (1, 1) | (2, 2))
@@ -281,6 +274,22 @@ fn header_is_whole(path: &Path) -> Result<(), JournalError> {
         return Ok(());
     }
     Err(JournalError::Damaged("its header is not that of a journal".to_owned()))
+}
+
+/// The first bytes of the file. It stays open, once for each journal that this process has to do with: readers of it may
+/// have it open, too, whose locks would go with the descriptor.
+fn header(path: &Path) -> std::io::Result<Vec<u8>> {
+    static OPEN: Mutex<BTreeMap<Identity, fs::File>> = Mutex::new(BTreeMap::new());
+    // While it is open, no other file gets its number.
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = match open.entry(identity(path)?) {
+        Entry::Occupied(held) => held.into_mut(),
+        Entry::Vacant(place) => place.insert(fs::File::open(path)?),
+    };
+    let mut header = Vec::new();
+    file.rewind()?;
+    file.take(HEADER).read_to_end(&mut header)?;
+    Ok(header)
 }
 
 /// Compares the schema with the one that the migrations make: a bit flipped there renames a column.

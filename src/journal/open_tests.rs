@@ -155,3 +155,19 @@ fn no_byte_of_the_header_ends_the_program() {
         }
     }
 }
+
+#[test]
+fn a_journal_that_is_opened_again_and_again_costs_one_descriptor() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for _ in 0..20 {
+        Journal::open(dir.path(), "now").expect("opened");
+    }
+    let path = dir.path().join(JOURNAL_FILE);
+    let held = fs::read_dir("/proc/self/fd")
+        .expect("descriptors")
+        // Those of other tests come and go.
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .filter(|target| *target == path)
+        .count();
+    assert_eq!(held, 1);
+}

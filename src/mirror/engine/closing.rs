@@ -29,21 +29,18 @@ impl Core {
         }
     }
 
-    /// A file was looked at, and its times say what they said.
+    /// A file was looked at that was closed.
     pub(super) fn looked_at_closed(
         &mut self,
         work: &mut Work<'_>,
         index: usize,
-        path: &RelPath,
         entry: &EntryId,
     ) -> Result<(), JournalError> {
-        let closed = self.mirrors.get_mut(index).is_some_and(|state| state.closed.remove(path));
-        if !closed {
-            return Ok(());
-        }
         if self.transfers.values().any(|active| active.entry == *entry) {
             // It may have been read before.
-            self.closed_meanwhile.insert(entry.clone());
+            if self.closed_meanwhile.len() < MOST_READ {
+                self.closed_meanwhile.insert(entry.clone());
+            }
             return Ok(());
         }
         self.read_once_more(work, index, entry)

@@ -95,6 +95,7 @@ impl Core {
     ) -> Result<(), JournalError> {
         let Some(state) = self.mirrors.get_mut(index) else { return Ok(()) };
         state.looking.remove(path);
+        let closed = state.closed.remove(path);
         if !matches!(what, Err(Absent::Short(_))) {
             state.scan.short.over();
         }
@@ -146,8 +147,8 @@ impl Core {
                     self.entry(work, index, &dir_path, &id, kind, Rows { file, skip, child })?;
                 if kind.is_dir() {
                     self.is_in_its_place(index, path);
-                } else {
-                    self.looked_at_closed(work, index, path, &id)?;
+                } else if closed {
+                    self.looked_at_closed(work, index, &id)?;
                 }
                 // A hint on a directory comes when it was made, renamed or given other rights, not when something
                 // in it changes. It may be another one under a name that is known: nobody has listed that, and
@@ -182,6 +183,9 @@ impl Core {
                     && state.scan.short.wait(work.now.mono_ms)
                 {
                     state.hints.insert(path.clone());
+                    if closed {
+                        state.closed.insert(path.clone());
+                    }
                     return Ok(());
                 }
                 self.relist_above(work, index, &dir_path)
